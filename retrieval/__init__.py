@@ -1,0 +1,1 @@
+"""Text-to-video retrieval with and without hubness normalisation."""
