@@ -1,0 +1,1 @@
+"""Data sets, one file or folder each, in their official on-disk layouts."""
