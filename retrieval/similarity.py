@@ -1,0 +1,277 @@
+"""Embeddings and similarity matrices: unit rows, top-k, and passes over tiles of a matrix.
+
+A bank matrix of 60,000 captions x 1,000,000 videos would be 240 GB, so nothing here asks for a
+whole one: `SimTiles` makes it tile by tile from two embedding arrays, `as_tiles` cuts a plain
+matrix the same way, and `TopK` and `LogMeanExp` gather what a normaliser needs from the tiles.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from retrieval.errors import SettingsError
+
+Block = tuple[slice, slice, np.ndarray]  # rows, columns, the similarities there
+
+
+def unit_rows(emb: np.ndarray, what: str = "embeddings") -> np.ndarray:
+    """Scale every row to length one.
+
+    Args:
+        emb: [n, dim] finite numbers, no row all zero.
+        what: name of the array for the error message.
+
+    Returns:
+        [n, dim] float32, C-contiguous, a new array.
+
+    Raises:
+        ValueError: not two-dimensional, or a row that has no direction.
+    """
+    emb = np.asarray(emb)
+    if emb.ndim != 2 or emb.shape[1] == 0:
+        raise ValueError(f"{what} must be [n, dim] with dim > 0, got shape {emb.shape}")
+    if not (np.issubdtype(emb.dtype, np.floating) or np.issubdtype(emb.dtype, np.integer)):
+        raise ValueError(f"{what} must hold real numbers, got {emb.dtype}")
+    out = np.array(emb, dtype=np.float32, order="C")
+    # Dividing by the largest entry first keeps the squares of 1e-30 and 1e30 in float32's range.
+    peak = np.abs(emb).max(axis=1) if len(emb) else np.zeros(0)
+    bad = ~np.isfinite(peak) | (peak == 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        fault = "is all zero" if peak[row] == 0 else "holds NaN or infinity"
+        raise ValueError(f"row {row} of {what} {fault}; remove or recompute it")
+    out = (emb / peak[:, None]).astype(np.float32)
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    return np.ascontiguousarray(out)
+
+
+def top_k(scores: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k largest entries along the last axis, best first.
+
+    Args:
+        scores: [..., n], higher is better.
+        k: 1 <= k <= n.
+
+    Returns:
+        [..., k] int64; of equal scores the lowest index comes first.
+
+    Raises:
+        SettingsError: k is outside 1..n.
+    """
+    scores = np.asarray(scores)
+    n = scores.shape[-1]
+    check_k(k, n)
+    if k == 1:
+        return scores.argmax(axis=-1)[..., None]
+    flat = scores.reshape(-1, n)
+    if k > n // 4:
+        return np.argsort(-flat, axis=1, kind="stable")[:, :k].reshape(*scores.shape[:-1], k)
+    out = np.empty((len(flat), k), dtype=np.int64)
+    for row, values in enumerate(flat):
+        kth = np.partition(values, n - k)[n - k]
+        kept = np.flatnonzero(values >= kth)  # more than k where the k-th value is tied
+        out[row] = kept[np.argsort(-values[kept], kind="stable")[:k]]
+    return out.reshape(*scores.shape[:-1], k)
+
+
+def check_k(k: int, n_gallery: int) -> None:
+    """Refuse a neighbourhood size that the gallery cannot fill."""
+    if not 1 <= k <= n_gallery:
+        raise SettingsError(f"k must be in 1..{n_gallery} (the gallery size), got {k}")
+
+
+def check_finite(sims: np.ndarray, first_row: int = 0, first_column: int = 0) -> None:
+    """Refuse NaN and infinity, naming the first place."""
+    # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
+    if np.isfinite(sims.sum(dtype=np.float64)):
+        return
+    bad = np.argwhere(~np.isfinite(sims))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(
+            f"similarities must be finite, got {sims[row, column]} at row {row + first_row}, "
+            f"column {column + first_column}"
+        )
+
+
+def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
+    """A matrix of finite similarities with at least one row and column, as floating point."""
+    sims = np.asarray(sims)
+    if sims.ndim != 2 or 0 in sims.shape:
+        raise ValueError(f"{what} must be [n_queries, n_gallery] and not empty, got {sims.shape}")
+    if np.issubdtype(sims.dtype, np.integer) or sims.dtype == bool or sims.dtype == np.float16:
+        sims = sims.astype(np.float32)
+    if sims.dtype not in (np.float32, np.float64):
+        raise ValueError(f"{what} must hold real numbers, got {sims.dtype}")
+    check_finite(sims)
+    return sims
+
+
+class SimTiles:
+    """The similarities of two embedding arrays, made one tile at a time.
+
+    Args:
+        query_emb: [n, dim] float32, usually unit rows; for a querybank, its captions.
+        gallery_emb: [m, dim] float32.
+        row_tile: rows of a tile.
+        column_tile: columns of a tile; the default keeps a tile in a processor's cache.
+    """
+
+    def __init__(
+        self,
+        query_emb: np.ndarray,
+        gallery_emb: np.ndarray,
+        row_tile: int = 1024,
+        column_tile: int = 1024,
+    ) -> None:
+        query_emb, gallery_emb = np.asarray(query_emb), np.asarray(gallery_emb)
+        for emb, what in ((query_emb, "queries"), (gallery_emb, "gallery")):
+            if emb.ndim != 2 or 0 in emb.shape:
+                raise ValueError(f"{what} must be [n, dim] and not empty, got shape {emb.shape}")
+        if query_emb.shape[1] != gallery_emb.shape[1]:
+            raise ValueError(
+                f"queries have dim {query_emb.shape[1]}, gallery has dim {gallery_emb.shape[1]}; "
+                "embed both with the same encoder"
+            )
+        self.query_emb = query_emb.astype(np.float32, copy=False)
+        self.gallery_emb = gallery_emb.astype(np.float32, copy=False)
+        self.row_tile, self.column_tile = row_tile, column_tile
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m): queries by gallery items."""
+        return len(self.query_emb), len(self.gallery_emb)
+
+    def blocks(self) -> Iterator[Block]:
+        """Every tile once; its array is only valid until the next one is asked for."""
+        for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
+            block = self.query_emb[rows] @ self.gallery_emb[columns].T
+            check_finite(block, rows.start, columns.start)
+            yield rows, columns, block
+
+
+class MatrixTiles:
+    """A plain similarity matrix, cut into tiles."""
+
+    def __init__(self, sims: np.ndarray, row_tile: int = 1024, column_tile: int = 1024) -> None:
+        self.sims = check_sims(sims, "bank_sims")
+        self.row_tile, self.column_tile = row_tile, column_tile
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m): queries by gallery items."""
+        return self.sims.shape
+
+    def blocks(self) -> Iterator[Block]:
+        """Every tile once, as views of the matrix."""
+        for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
+            yield rows, columns, self.sims[rows, columns]
+
+
+Tiles = SimTiles | MatrixTiles
+
+
+def _grid(shape: tuple[int, int], row_tile: int, column_tile: int) -> Iterator[tuple[slice, slice]]:
+    n, m = shape
+    for left in range(0, m, column_tile):
+        for top in range(0, n, row_tile):
+            yield slice(top, min(top + row_tile, n)), slice(left, min(left + column_tile, m))
+
+
+def as_tiles(bank_sims: "np.ndarray | Tiles") -> Tiles:
+    """Tiles as they are, or a matrix wrapped as tiles."""
+    if isinstance(bank_sims, SimTiles | MatrixTiles):
+        return bank_sims
+    return MatrixTiles(bank_sims)
+
+
+def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
+    """Mean and population standard deviation of all similarities.
+
+    For embeddings in closed form, without any tile, in O((n + m) dim^2):
+
+        mean = q . g                         with q, g the mean query and gallery vectors
+        var  = sum(C_q * C_g) + q' C_g q + g' C_q g      with C_q, C_g the two covariances
+    """
+    tiles = as_tiles(tiles)
+    if isinstance(tiles, MatrixTiles):
+        return float(tiles.sims.mean(dtype=np.float64)), float(tiles.sims.std(dtype=np.float64))
+    (q, cov_q), (g, cov_g) = _mean_and_cov(tiles.query_emb), _mean_and_cov(tiles.gallery_emb)
+    # Every term is a variance, so nothing cancels, unlike E[s^2] - E[s]^2.
+    variance = np.sum(cov_q * cov_g) + q @ cov_g @ q + g @ cov_q @ g
+    return float(q @ g), float(np.sqrt(max(variance, 0.0)))
+
+
+def _mean_and_cov(emb: np.ndarray, chunk: int = 16384) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and population covariance of the rows, chunked so that nothing large is copied."""
+    n, dim = emb.shape
+    mean = emb.mean(axis=0, dtype=np.float64)
+    cov = np.zeros((dim, dim))
+    for start in range(0, n, chunk):
+        centred = emb[start : start + chunk] - mean.astype(np.float32)
+        cov += centred.T @ centred
+    return mean, cov / n
+
+
+class TopK:
+    """The k best columns of every row, gathered from tiles in any order."""
+
+    def __init__(self, n_rows: int, k: int) -> None:
+        self.scores = np.full((n_rows, k), -np.inf)
+        self.columns = np.full((n_rows, k), np.iinfo(np.int64).max)
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile; of equal similarities the lowest column is kept."""
+        k = self.scores.shape[1]
+        kth = self.scores[rows, -1]
+        # Past the first tiles few rows still change, and one maximum per row finds them.
+        changed = np.flatnonzero(block.max(axis=1) >= kth)
+        if len(changed) == 0:
+            return
+        block = block[changed]
+        best = top_k(block, min(k, block.shape[1]))
+        scores = np.concatenate(
+            [self.scores[rows][changed], np.take_along_axis(block, best, axis=1)], axis=1
+        )
+        found = np.concatenate([self.columns[rows][changed], best + columns.start], axis=1)
+        order = np.lexsort((found, -scores), axis=1)[:, :k]
+        changed += rows.start
+        self.scores[changed] = np.take_along_axis(scores, order, axis=1)
+        self.columns[changed] = np.take_along_axis(found, order, axis=1)
+
+    def counts(self, n_columns: int) -> np.ndarray:
+        """[n_columns] in how many rows each column is among the k best."""
+        return np.bincount(self.columns.ravel(), minlength=n_columns)
+
+
+class LogMeanExp:
+    """log(mean over rows of exp(beta * s)) / beta per column, gathered from tiles in any order.
+
+    It lies between the column's mean (beta -> 0) and its maximum (beta -> infinity), so it keeps
+    the unit and the precision of the similarities at any beta; the log of the *sum*, divided by
+    beta, differs from it by the constant log(n_rows) / beta.
+    """
+
+    def __init__(self, n_columns: int, beta: float) -> None:
+        self.beta = beta
+        self.peak = np.full(n_columns, -np.inf)  # running maximum of s
+        self.mass = np.zeros(n_columns)  # sum of exp(beta * (s - peak))
+        self.n_rows = np.zeros(n_columns, dtype=np.int64)
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile."""
+        peak = np.maximum(self.peak[columns], block.max(axis=0))
+        # Where beta is small all exponents are close to 0, and 1e-7 of rounding over beta shows.
+        dtype = np.float64 if self.beta * np.abs(peak).max() < 1 else block.dtype
+        powers = np.subtract(block, peak.astype(block.dtype), dtype=dtype)
+        powers *= self.beta
+        np.exp(powers, out=powers)
+        shift = np.where(np.isneginf(self.peak[columns]), 0.0, self.peak[columns] - peak)
+        self.mass[columns] *= np.exp(self.beta * shift)
+        self.mass[columns] += powers.sum(axis=0, dtype=np.float64)
+        self.peak[columns] = peak
+        self.n_rows[columns] += len(block)
+
+    def values(self) -> np.ndarray:
+        """[n_columns] float64, in the unit of the similarities."""
+        return self.peak + np.log(self.mass / self.n_rows) / self.beta
