@@ -1,6 +1,6 @@
-"""The drawing kit of the film library: skies, light, sprites and easing on a canvas of twice the film's size.
+"""The drawing kit of the film library: skies, light, sprites and easing.
 
-A scene draws on an RGB canvas of W x H = 448 x 336; the film is half of that, so every edge is
+A scene draws on an RGB canvas of W x H = 448 x 336, twice the film's size, so every edge is
 smoothed by scaling down. Whatever does not move is drawn once and copied into each frame.
 """
 
@@ -91,7 +91,9 @@ def gradient(
 
 def sky(time: str, horizon: float = 0.75) -> Image.Image:
     """The sky of a time of day, its horizon colour reached at that share of the height."""
-    return gradient([(place * horizon, colour) for place, colour in SKY[time]] + [(1.0, SKY[time][-1][1])])
+    return gradient(
+        [(place * horizon, colour) for place, colour in SKY[time]] + [(1.0, SKY[time][-1][1])]
+    )
 
 
 @lru_cache(maxsize=256)
@@ -111,11 +113,18 @@ def glow(
     falloff: float = 2.0,
 ) -> None:
     """Add soft light around a point (screen blending), in place; strength 0..1."""
-    radius = max(1, round(radius / 4) * 4)  # few distinct radii, so that halos are found in the cache
+    radius = max(
+        1, round(radius / 4) * 4
+    )  # few distinct radii, so that halos are found in the cache
     # strength is rounded for the same reason
     halo = _halo(radius, shade(colour, round(min(max(strength, 0), 1) * 24) / 24), falloff)
     left, top = round(x) - radius, round(y) - radius
-    box = (max(left, 0), max(top, 0), min(left + halo.width, img.width), min(top + halo.height, img.height))
+    box = (
+        max(left, 0),
+        max(top, 0),
+        min(left + halo.width, img.width),
+        min(top + halo.height, img.height),
+    )
     if box[0] >= box[2] or box[1] >= box[3]:
         return
     light = halo.crop((box[0] - left, box[1] - top, box[2] - left, box[3] - top))
@@ -130,7 +139,13 @@ def _soft_ellipse(rx: int, ry: int, softness: float) -> Image.Image:
 
 
 def shadow(
-    img: Image.Image, x: float, y: float, rx: float, ry: float, strength: float = 0.45, softness: float = 0.8
+    img: Image.Image,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    strength: float = 0.45,
+    softness: float = 0.8,
 ) -> None:
     """Darken a soft ellipse on the ground, in place; strength 0..1."""
     mask = _soft_ellipse(max(1, round(rx)), max(1, round(ry)), softness)
@@ -138,7 +153,9 @@ def shadow(
     img.paste((0, 0, 0), (round(x) - mask.width // 2, round(y) - mask.height // 2), mask)
 
 
-def sprite(width: int, height: int, painter: Callable[[ImageDraw.ImageDraw, float], None]) -> Image.Image:
+def sprite(
+    width: int, height: int, painter: Callable[[ImageDraw.ImageDraw, float], None]
+) -> Image.Image:
     """An RGBA picture drawn once at four times its size: painter(draw, scale) with scale = 4.
 
     The painter multiplies its coordinates (0..width, 0..height) by scale. Edges come out smooth.
@@ -150,8 +167,10 @@ def sprite(width: int, height: int, painter: Callable[[ImageDraw.ImageDraw, floa
     return large.convert("RGBa").resize((width, height), Image.Resampling.BOX).convert("RGBA")
 
 
-def turned(picture: Image.Image, angle: float = 0.0, scale: float | tuple[float, float] = 1.0) -> Image.Image:
-    """The picture scaled (one factor or x and y) and turned anticlockwise by degrees about its centre."""
+def turned(
+    picture: Image.Image, angle: float = 0.0, scale: float | tuple[float, float] = 1.0
+) -> Image.Image:
+    """The picture scaled (one factor or x and y) and turned anticlockwise by degrees."""
     if scale != 1.0:
         sx, sy = scale if isinstance(scale, tuple) else (scale, scale)
         size = (max(1, round(picture.width * abs(sx))), max(1, round(picture.height * abs(sy))))
@@ -216,7 +235,9 @@ def ball(radius: int, colour: Colour, light: tuple[float, float] = (-0.35, -0.4)
     return Image.fromarray(np.dstack([rgb, alpha]).astype(np.uint8), "RGBA")
 
 
-def noise(rng: np.random.Generator, size: tuple[int, int], cell: float, octaves: int = 3) -> np.ndarray:
+def noise(
+    rng: np.random.Generator, size: tuple[int, int], cell: float, octaves: int = 3
+) -> np.ndarray:
     """Smooth noise [height, width] in 0..1 whose largest blobs are `cell` pixels wide."""
     width, height = size
     total, weight = np.zeros((height, width), np.float32), 0.0
@@ -238,7 +259,9 @@ def ridge(rng: np.random.Generator, width: int, low: float, high: float, cell: f
     return low + (high - low) * line
 
 
-def fill_below(img: Image.Image, line: np.ndarray, colour: Colour, bottom: Colour | None = None) -> None:
+def fill_below(
+    img: Image.Image, line: np.ndarray, colour: Colour, bottom: Colour | None = None
+) -> None:
     """Fill the ground below a hill line, in place, shading towards `bottom` at the lower edge."""
     mask = Image.new("L", img.size)
     points = [(float(x), float(y)) for x, y in enumerate(line[:: max(1, len(line) // W)])]
@@ -250,13 +273,21 @@ def fill_below(img: Image.Image, line: np.ndarray, colour: Colour, bottom: Colou
 
 
 def clouds(
-    rng: np.random.Generator, colour: Colour = (255, 255, 255), cover: float = 0.45, width: int = 2 * W,
-    height: int = H // 2, cell: float = 120,
+    rng: np.random.Generator,
+    colour: Colour = (255, 255, 255),
+    cover: float = 0.45,
+    width: int = 2 * W,
+    height: int = H // 2,
+    cell: float = 120,
 ) -> Image.Image:
-    """A wide RGBA layer of soft clouds that wraps round; cover 0..1 is roughly the share of sky hidden."""
+    """A wide RGBA layer of soft clouds that wraps round; cover 0..1 is about the sky hidden."""
     density = noise(rng, (width, height), cell, 4)
-    seam = np.linspace(0, 1, width // 4)  # the first quarter blends into the end, so the layer repeats
-    density[:, -len(seam) :] = density[:, -len(seam) :] * (1 - seam) + density[:, : len(seam)][:, ::-1] * seam
+    seam = np.linspace(
+        0, 1, width // 4
+    )  # the first quarter blends into the end, so the layer repeats
+    density[:, -len(seam) :] = (
+        density[:, -len(seam) :] * (1 - seam) + density[:, : len(seam)][:, ::-1] * seam
+    )
     low = np.quantile(density, 1 - cover)
     alpha = np.clip((density - low) / max(float(density.max() - low), 1e-6) * 1.8, 0, 1)
     alpha *= np.sin(np.linspace(0, math.pi, height))[:, None] ** 0.5
@@ -276,7 +307,9 @@ def scroll(img: Image.Image, layer: Image.Image, offset: float, y: int = 0) -> N
 def stars(rng: np.random.Generator, img: Image.Image, n: int = 160, below: float = 0.7) -> None:
     """Scatter stars over the upper share of the canvas, in place."""
     draw = ImageDraw.Draw(img)
-    for x, y, size in zip(rng.random(n) * img.width, rng.random(n) * img.height * below, rng.random(n), strict=True):
+    for x, y, size in zip(
+        rng.random(n) * img.width, rng.random(n) * img.height * below, rng.random(n), strict=True
+    ):
         light = round(130 + 125 * size)
         disc(draw, x, y, 0.6 + 1.2 * size**3, (light, light, min(255, light + 12)))
 
@@ -304,11 +337,18 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
 
-def lettering(text: str, size: int, colour: Colour, stroke_width: int = 0, stroke_colour: Colour = (0, 0, 0)) -> Image.Image:
+def lettering(
+    text: str, size: int, colour: Colour, stroke_width: int = 0, stroke_colour: Colour = (0, 0, 0)
+) -> Image.Image:
     """Text as an RGBA sprite, cut to its edges."""
     box = font(size).getbbox(text, stroke_width=stroke_width)
     picture = Image.new("RGBA", (box[2] - box[0] + 4, box[3] - box[1] + 4), (*colour, 0))
     ImageDraw.Draw(picture).text(
-        (2 - box[0], 2 - box[1]), text, fill=colour, font=font(size), stroke_width=stroke_width, stroke_fill=stroke_colour
+        (2 - box[0], 2 - box[1]),
+        text,
+        fill=colour,
+        font=font(size),
+        stroke_width=stroke_width,
+        stroke_fill=stroke_colour,
     )
     return picture

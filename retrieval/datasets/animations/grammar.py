@@ -1,10 +1,10 @@
 """Caption templates -> sentences: synonyms, optional parts, agreement in number.
 
-    {colour}            a phrase for the clip's value of that attribute
-    {n|boat|boats}      the first where the attribute n is 1, the second otherwise
-    (drifts|floats)     one of the alternatives; they nest
-    [over the hills]    kept or left out, by the level of detail
-    *word               marks the whole alternative or phrase as one that only test captions use
+{colour}            a phrase for the clip's value of that attribute
+{n|boat|boats}      the first where the attribute n is 1, the second otherwise
+(drifts|floats)     one of the alternatives; they nest
+[over the hills]    kept or left out, by the level of detail
+*word               marks the whole alternative or phrase as one that only test captions use
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-OPENINGS = ("a video where", "a clip in which", "an animation where", "a short film in which", "in this film")
+OPENINGS = (
+    "a video where",
+    "a clip in which",
+    "an animation where",
+    "a short film in which",
+    "in this film",
+)
 _VOWEL = re.compile(r"\b([Aa]) (?=(?!uni|use|usu|eu|one|once)[aeiou]|hour|honest)")
 
 

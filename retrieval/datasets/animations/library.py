@@ -7,7 +7,8 @@ Same shape as MSR-VTT's 1k protocol: about 7,000 training clips, 500 for validat
 from __future__ import annotations
 
 import csv
-import json
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from retrieval.datasets.animations import grammar
 from retrieval.datasets.animations.scene import SCENES, Scene
+from retrieval.files import replacing, write_json
 
 SEED = 2112
 SPLITS = {"train": 7000, "val": 500, "test": 1000}  # clips
@@ -82,7 +84,7 @@ def split(name: str) -> tuple[Clip, ...]:
     return tuple(clips)
 
 
-def write_annotations(out: Path, name: str, clips: tuple[Clip, ...]) -> None:
+def write_annotations(out: Path, name: str, clips: Sequence[Clip]) -> None:
     """Write the split in MSR-VTT's layouts: the JSON of all captions and the list of one each.
 
     Args:
@@ -91,21 +93,26 @@ def write_annotations(out: Path, name: str, clips: tuple[Clip, ...]) -> None:
         name: the split's name.
         clips: the clips to list.
     """
-    from retrieval.files import atomic_write
-
     videos = [
-        {"video_id": c.id, "split": c.split, "category": c.scene.theme, "scene": c.scene_name, "look": c.look}
-        for c in clips
+        {
+            "video_id": clip.id,
+            "split": clip.split,
+            "category": clip.scene.theme,
+            "scene": clip.scene_name,
+            "look": clip.look,
+        }
+        for clip in clips
     ]
     sentences = [
-        {"sen_id": 20 * c.number + i, "video_id": c.id, "caption": text}
-        for c in clips
-        for i, text in enumerate(c.captions)
+        {"sen_id": 20 * clip.number + i, "video_id": clip.id, "caption": text}
+        for clip in clips
+        for i, text in enumerate(clip.captions)
     ]
-    with atomic_write(out / f"ANIMATIONS_{name}.json") as file:
-        json.dump({"videos": videos, "sentences": sentences}, file)
-    with atomic_write(out / f"ANIMATIONS_{name}.csv") as file:
-        rows = csv.writer(file)
-        rows.writerow(("key", "vid_key", "video_id", "sentence"))
-        for i, clip in enumerate(clips):
-            rows.writerow((f"ret{i}", clip.id.replace("video", "anim"), clip.id, clip.caption))
+    write_json(out / f"ANIMATIONS_{name}.json", {"videos": videos, "sentences": sentences})
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("key", "vid_key", "video_id", "sentence"))
+    for i, clip in enumerate(clips):
+        rows.writerow((f"ret{i}", clip.id.replace("video", "anim"), clip.id, clip.caption))
+    with replacing(out / f"ANIMATIONS_{name}.csv") as file:
+        file.write(text.getvalue().encode())

@@ -20,7 +20,9 @@ def seconds(length_s: float = LENGTH_S) -> np.ndarray:
     return np.arange(round(RATE * length_s)) / RATE
 
 
-def hiss(rng: np.random.Generator, low_hz: float, high_hz: float, length_s: float = LENGTH_S) -> np.ndarray:
+def hiss(
+    rng: np.random.Generator, low_hz: float, high_hz: float, length_s: float = LENGTH_S
+) -> np.ndarray:
     """Noise between two frequencies, peak near one."""
     n = round(RATE * length_s)
     spectrum = np.fft.rfft(rng.standard_normal(n))
@@ -30,7 +32,9 @@ def hiss(rng: np.random.Generator, low_hz: float, high_hz: float, length_s: floa
     return sound / max(np.abs(sound).max(), 1e-9)
 
 
-def tone(hz: float, length_s: float, decay_s: float | None = None, overtones: tuple[float, ...] = (1.0,)) -> np.ndarray:
+def tone(
+    hz: float, length_s: float, decay_s: float | None = None, overtones: tuple[float, ...] = (1.0,)
+) -> np.ndarray:
     """A pitch with its overtones' strengths, fading with that decay time (None: held)."""
     t = seconds(length_s)
     sound = sum(a * np.sin(2 * np.pi * hz * (i + 1) * t) for i, a in enumerate(overtones))
@@ -87,14 +91,18 @@ def thunder(rng: np.random.Generator, start_s: float = 0.6) -> np.ndarray:
 
 def crackle(rng: np.random.Generator) -> np.ndarray:
     """A fire."""
-    snaps = at(rng.random(45) * LENGTH_S, hiss(rng, 1200, 6000, 0.02) * np.exp(-seconds(0.02) / 0.005), 0.6)
+    snaps = at(
+        rng.random(45) * LENGTH_S, hiss(rng, 1200, 6000, 0.02) * np.exp(-seconds(0.02) / 0.005), 0.6
+    )
     return together(0.25 * hiss(rng, 80, 500), snaps)
 
 
 def ticking(per_s: float = 2.0) -> np.ndarray:
     """A clock, tick and tock in turn."""
     times = np.arange(0.1, LENGTH_S, 1 / per_s)
-    return together(at(times[::2], tone(2400, 0.04, 0.01), 0.7), at(times[1::2], tone(1800, 0.04, 0.01), 0.7))
+    return together(
+        at(times[::2], tone(2400, 0.04, 0.01), 0.7), at(times[1::2], tone(1800, 0.04, 0.01), 0.7)
+    )
 
 
 def bell(hz: float = 880.0) -> np.ndarray:
@@ -116,13 +124,19 @@ def engine(hz: float = 70.0, to_hz: float | None = None) -> np.ndarray:
 
 def chirp(rng: np.random.Generator, n: int = 6) -> np.ndarray:
     """Small birds."""
-    tracks = [at([s], glide(2600 + 900 * rng.random(), 3600 + 900 * rng.random(), 0.09), 0.35) for s in rng.random(n) * 2.8]
+    tracks = [
+        at([s], glide(2600 + 900 * rng.random(), 3600 + 900 * rng.random(), 0.09), 0.35)
+        for s in rng.random(n) * 2.8
+    ]
     return together(*tracks)
 
 
 def bubbling(rng: np.random.Generator, n: int = 26) -> np.ndarray:
     """Rising bubbles."""
-    tracks = [at([s], glide(300 + 500 * rng.random(), 900 + 700 * rng.random(), 0.07), 0.4) for s in rng.random(n) * 2.9]
+    tracks = [
+        at([s], glide(300 + 500 * rng.random(), 900 + 700 * rng.random(), 0.07), 0.4)
+        for s in rng.random(n) * 2.9
+    ]
     return together(*tracks)
 
 
@@ -130,7 +144,12 @@ def melody(rng: np.random.Generator, notes: int = 8) -> np.ndarray:
     """A little tune on a five-note scale."""
     scale = 261.6 * 2 ** (np.array([0, 2, 4, 7, 9, 12]) / 12)
     step = LENGTH_S / notes
-    return together(*(at([i * step], tone(float(rng.choice(scale)), 0.6, 0.25, (1, 0.4, 0.2)), 0.5) for i in range(notes)))
+    return together(
+        *(
+            at([i * step], tone(float(rng.choice(scale)), 0.6, 0.25, (1, 0.4, 0.2)), 0.5)
+            for i in range(notes)
+        )
+    )
 
 
 def beat(per_s: float = 2.0) -> np.ndarray:
