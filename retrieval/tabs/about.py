@@ -1,0 +1,12 @@
+"""Page About: what QB-Norm does, when it hurts, licences and citation."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from retrieval.tabs.context import Context
+
+
+def build(context: Context) -> None:
+    """Build the view inside the container that is open."""
+    gr.HTML("<p>Not built yet.</p>")

@@ -1,0 +1,173 @@
+"""Address of the page -> View, and back: everything a shared link restores.
+
+    /?q=a+dog+on+a+beach&gallery=animations&beta=20&k=1&n=10&tab=compare
+
+Unknown or out-of-range values fall back to their defaults and are named in a sentence; a link
+never ends in an error page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode
+
+TABS = ("compare", "queries", "hubness")
+BETA_RANGE = (0.1, 1000.0)  # per unit of similarity
+MAX_K = 100
+MAX_TOP = 100
+MAX_BANK = 100_000_000
+MAX_QUERY = 300  # characters, as in the query box
+LEFT, RIGHT = "none", "qbnorm"
+
+
+@dataclass(frozen=True)
+class View:
+    """What a visitor looks at; a link carries exactly this."""
+
+    q: str = ""  # typed text; empty when a stored query is shown
+    query_id: str = ""  # id of a stored query; empty when the text was typed
+    gallery: str = ""
+    bank: str = ""
+    left: str = LEFT  # normaliser of the left column
+    right: str = RIGHT  # normaliser of the right column
+    beta: float | None = None  # per unit of similarity; None means scale-free
+    k: int = 1
+    bank_size: int | None = None  # bank captions in use; None means all
+    n: int = 10  # results per column
+    strength: float = 1.0  # 0 raw .. 1 normalised
+    tab: str = TABS[0]
+
+
+def parse(
+    search: str | Mapping[str, str],
+    galleries: Mapping[str, Sequence[str]],
+    normalisers: Sequence[str],
+) -> tuple[View, list[str]]:
+    """Read a link.
+
+    Args:
+        search: the query string (with or without "?"), or its parameters.
+        galleries: name of each open gallery -> names of the querybanks that fit it; the first of
+            each is the default.
+        normalisers: known short names.
+
+    Returns:
+        The view, every field valid, and one sentence for each part that was left out.
+    """
+    if isinstance(search, str):
+        search = dict(parse_qsl(search.lstrip("?"), keep_blank_values=True, max_num_fields=100))
+    params = {key: value for key, value in search.items() if _is_ours(key)}
+    reader = _Reader(params)
+    gallery = reader.choice("gallery", list(galleries), next(iter(galleries), ""))
+    banks = list(galleries.get(gallery, ()))
+    view = View(
+        q=reader.text("q"),
+        query_id=reader.text("query_id"),
+        gallery=gallery,
+        bank=reader.choice("bank", banks, banks[0] if banks else ""),
+        left=reader.choice("left", normalisers, LEFT),
+        right=reader.choice("right", normalisers, RIGHT),
+        beta=reader.number("beta", *BETA_RANGE, default=None),
+        k=reader.whole("k", 1, MAX_K, default=1),
+        bank_size=reader.whole("bank_size", 1, MAX_BANK, default=None),
+        n=reader.whole("n", 1, MAX_TOP, default=View.n),
+        strength=reader.number("strength", 0.0, 1.0, default=1.0),
+        tab=reader.choice("tab", TABS, TABS[0]),
+    )
+    if view.q and view.query_id:
+        view = replace(view, q="")
+    unknown = sorted(set(params) - reader.seen)
+    if unknown:
+        names = ", ".join(short(name) for name in unknown[:3])
+        reader.problems.append(f"The link has parts that this page does not know: {names}.")
+    return view, reader.problems
+
+
+def build(view: View) -> str:
+    """The query string of a view, "?" included; defaults are left out to keep it readable."""
+    default = View()
+    params: dict[str, str] = {}
+    if view.query_id:
+        params["query_id"] = view.query_id
+    elif view.q:
+        params["q"] = view.q
+    for name in ("gallery", "bank", "left", "right", "k", "bank_size", "n", "tab"):
+        value = getattr(view, name)
+        if value not in (getattr(default, name), None):
+            params[name] = str(value)
+    if view.beta is not None:
+        params["beta"] = f"{view.beta:.10g}"
+    if view.strength != default.strength:
+        params["strength"] = f"{view.strength:.4g}"
+    return "?" + urlencode(params) if params else "?"
+
+
+class _Reader:
+    """Reads typed values out of link parameters and remembers what it could not use."""
+
+    def __init__(self, params: Mapping[str, str]):
+        self.params = params
+        self.seen: set[str] = set()
+        self.problems: list[str] = []
+
+    def _raw(self, name: str) -> str:
+        self.seen.add(name)
+        value = self.params.get(name, "")
+        return value if isinstance(value, str) else str(value)
+
+    def text(self, name: str) -> str:
+        text = self._raw(name).replace("\0", "").strip()
+        if len(text) > MAX_QUERY:
+            self.problems.append(
+                f"The link's {name} has {len(text)} characters, {MAX_QUERY} are allowed; "
+                "it was left out."
+            )
+            return ""
+        return text
+
+    def choice(self, name: str, known: Sequence[str], default: str) -> str:
+        raw = self._raw(name)
+        if not raw or raw in known:
+            return raw or default
+        self._fell_back(name, raw, f"known: {', '.join(known[:8]) or 'none'}")
+        return default
+
+    def number(self, name: str, low: float, high: float, default: float | None) -> float | None:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            self._fell_back(name, raw, f"a number from {low:g} to {high:g} is expected")
+            return default
+        return value
+
+    def whole(self, name: str, low: int, high: int, default: int | None) -> int | None:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        if not (raw.isascii() and raw.isdigit() and len(raw) <= 12 and low <= int(raw) <= high):
+            self._fell_back(name, raw, f"a whole number from {low} to {high} is expected")
+            return default
+        return int(raw)
+
+    def _fell_back(self, name: str, raw: str, hint: str) -> None:
+        self.problems.append(
+            f"The link's {name}={short(raw)} cannot be used ({hint}); the default stands in."
+        )
+
+
+def _is_ours(key: str) -> bool:
+    """Gradio keeps names with two underscores for itself (?__theme=dark)."""
+    return not key.startswith("__")
+
+
+def short(text: str, limit: int = 30) -> str:
+    """At most `limit` printable characters of a text that came from outside."""
+    text = "".join(character for character in text if character.isprintable())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
