@@ -352,3 +352,19 @@ def lettering(
         stroke_fill=stroke_colour,
     )
     return picture
+
+
+def room(
+    rng: np.random.Generator, wall: Colour, table: Colour, edge: int = 240, light: float = 0.3
+) -> Image.Image:
+    """A plain wall lit by a lamp at that share of the width, and a wooden table below y = edge."""
+    img = gradient([(0, shade(wall, 0.78)), (0.45, wall), (1, shade(wall, 0.8))])
+    glow(img, W * light, 70, 300, shade(wall, 0.5), 0.6)
+    grain = noise(rng, (W // 8, H - edge), 10, 3)
+    grain = np.asarray(Image.fromarray(grain, "F").resize((W, H - edge)))[..., None] - 0.5
+    depth = np.linspace(1.08, 0.72, H - edge)[:, None, None] * (1 + 0.3 * grain)
+    top = np.clip(np.array(table) * depth, 0, 255).astype(np.uint8)
+    img.paste(Image.fromarray(top), (0, edge))
+    ImageDraw.Draw(img).line([(0, edge), (W, edge)], fill=shade(table, 1.25), width=2)
+    glow(img, W * light, edge + 30, 160, shade(table, 0.6), 0.45)
+    return img
