@@ -201,7 +201,7 @@ def _length_s(starts: np.ndarray) -> float:
 
 def _chosen(starts: np.ndarray, n_frames: int) -> np.ndarray:
     """Indices of the pictures on show in the middles of n equal parts."""
-    times = starts[0] + (np.arange(n_frames) + 0.5) * _length_s(starts) / n_frames
+    times = starts[0] + (np.arange(n_frames) + 0.5) * _length_s(starts) / n_frames + 1e-6
     return np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(starts) - 1)
 
 
