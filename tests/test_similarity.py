@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+
+from retrieval.errors import SettingsError
+from retrieval.similarity import (
+    LogMeanExp,
+    MatrixTiles,
+    SimTiles,
+    TopK,
+    as_tiles,
+    mean_std,
+    top_k,
+    unit_rows,
+)
+from tests.reference import log_mean_exp_by_definition
+
+
+def test_unit_rows_have_length_one_and_keep_their_direction(rng):
+    emb = rng.standard_normal((4, 3)) * [[1], [1e-30], [1e30], [-5]]
+    before = emb.copy()
+    unit = unit_rows(emb)
+    assert unit.dtype == np.float32 and unit.flags.c_contiguous
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-6)
+    expected = emb / np.linalg.norm(emb, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, expected, atol=1e-6)
+    np.testing.assert_array_equal(emb, before)
+
+
+def test_unit_rows_of_float32_input_are_a_new_array():
+    emb = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    unit = unit_rows(emb)
+    unit[:] = 0
+    assert emb.sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([np.nan, 1], "row 1 of captions holds NaN or infinity"),
+        ([np.inf, 1], "row 1 of captions holds NaN or infinity"),
+        ([0, 0], "row 1 of captions is all zero"),
+    ],
+)
+def test_unit_rows_name_the_first_row_without_a_direction(row, message):
+    with pytest.raises(ValueError, match=message):
+        unit_rows(np.array([[1, 2], row, row]), "captions")
+
+
+def test_unit_rows_refuse_other_shapes_and_kinds():
+    with pytest.raises(ValueError, match=r"must be \[n, dim\].*\(3,\)"):
+        unit_rows(np.ones(3))
+    with pytest.raises(ValueError, match="real numbers"):
+        unit_rows(np.array([["a", "b"]]))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 40])
+def test_top_k_puts_the_lowest_index_first_among_equals(rng, k):
+    scores = rng.integers(-3, 4, (6, 40)).astype(np.float32)
+    expected = [sorted(range(40), key=lambda j, row=row: (-row[j], j))[:k] for row in scores]
+    np.testing.assert_array_equal(top_k(scores, k), expected)
+    np.testing.assert_array_equal(top_k(scores[0], k), expected[0])
+    assert top_k(scores, k).dtype == np.int64
+
+
+@pytest.mark.parametrize("k", [0, -1, 4])
+def test_top_k_refuses_a_k_that_the_row_cannot_fill(k):
+    with pytest.raises(SettingsError, match=r"k must be in 1\.\.3"):
+        top_k(np.zeros((2, 3)), k)
+
+
+@pytest.mark.parametrize(("row_tile", "column_tile"), [(1, 1), (3, 4), (100, 2), (5, 100)])
+def test_tiles_cover_the_matrix_once(rng, row_tile, column_tile):
+    queries, gallery = rng.standard_normal((5, 3)), rng.standard_normal((7, 3))
+    for tiles in (
+        SimTiles(queries, gallery, row_tile, column_tile),
+        MatrixTiles(queries @ gallery.T, row_tile, column_tile),
+    ):
+        assert tiles.shape == (5, 7)
+        whole, seen = np.zeros((5, 7)), np.zeros((5, 7))
+        for rows, columns, block in tiles.blocks():
+            whole[rows, columns] = block
+            seen[rows, columns] += 1
+        np.testing.assert_allclose(whole, queries @ gallery.T, atol=1e-5)
+        assert (seen == 1).all()
+
+
+def test_tiles_of_different_width_are_refused():
+    with pytest.raises(ValueError, match="queries have dim 3, gallery has dim 4"):
+        SimTiles(np.ones((2, 3)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="not empty"):
+        SimTiles(np.ones((0, 3)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="not empty"):
+        as_tiles(np.ones((3, 0)))
+
+
+def test_a_similarity_that_is_no_number_is_named_by_row_and_column():
+    sims = np.zeros((3, 4))
+    sims[1, 2] = np.nan
+    with pytest.raises(ValueError, match="got nan at row 1, column 2"):
+        as_tiles(sims)
+    gallery = np.ones((5, 2), dtype=np.float32)
+    gallery[3] = np.inf
+    tiles = SimTiles(np.ones((3, 2)), gallery, row_tile=2, column_tile=2)
+    with pytest.raises(ValueError, match="row 0, column 3"):
+        list(tiles.blocks())
+
+
+def test_mean_and_std_in_closed_form_are_those_of_the_matrix(rng):
+    queries = unit_rows(rng.standard_normal((50, 8)) + 0.5)
+    gallery = unit_rows(rng.standard_normal((70, 8)) - 0.2)
+    sims = queries.astype(np.float64) @ gallery.T.astype(np.float64)
+    for tiles in (SimTiles(queries, gallery), sims):
+        mean, std = mean_std(tiles)
+        assert mean == pytest.approx(sims.mean(), rel=1e-5)
+        assert std == pytest.approx(sims.std(), rel=1e-5)
+
+
+def test_a_small_spread_on_a_large_mean_is_not_lost_to_rounding(rng):
+    queries = unit_rows(np.ones((40, 16)) + 1e-3 * rng.standard_normal((40, 16)))
+    gallery = unit_rows(np.ones((60, 16)) + 1e-2 * rng.standard_normal((60, 16)))
+    sims = queries.astype(np.float64) @ gallery.T.astype(np.float64)
+    assert mean_std(SimTiles(queries, gallery))[1] == pytest.approx(sims.std(), rel=1e-2)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_top_k_from_tiles_in_any_order_is_that_of_the_matrix(rng, k):
+    sims = rng.integers(0, 6, (9, 23)).astype(np.float32)  # many ties
+    blocks = list(MatrixTiles(sims, 4, 5).blocks())
+    for _ in range(5):
+        rng.shuffle(blocks)
+        nearest = TopK(9, k)
+        for block in blocks:
+            nearest.add(*block)
+        np.testing.assert_array_equal(nearest.columns, top_k(sims, k))
+
+
+@pytest.mark.parametrize("beta", [1e-3, 0.5, 20, 1e3, 1e6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_mean_exp_from_tiles_in_any_order_is_its_definition(rng, beta, dtype):
+    sims = rng.uniform(-1, 1, (31, 6)).astype(dtype)
+    sims[:, 0] = 0.25  # a constant column: a blank video
+    before = sims.copy()
+    expected = [log_mean_exp_by_definition(column, beta) for column in sims.T]
+    blocks = list(MatrixTiles(sims, 4, 5).blocks())
+    for _ in range(3):
+        rng.shuffle(blocks)
+        mass = LogMeanExp(6, beta)
+        for block in blocks:
+            mass.add(*block)
+        np.testing.assert_allclose(mass.values(), expected, atol=1e-6)
+    np.testing.assert_array_equal(sims, before)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 100, 1e4])
+def test_log_mean_exp_follows_the_unit_of_the_similarities(rng, scale):
+    sims = rng.uniform(-1, 1, (31, 6)).astype(np.float32) * np.float32(scale)
+    mass = LogMeanExp(6, 3 / scale)
+    for block in MatrixTiles(sims, 4, 5).blocks():
+        mass.add(*block)
+    expected = [log_mean_exp_by_definition(column, 3 / scale) for column in sims.T]
+    np.testing.assert_allclose(mass.values(), expected, atol=1e-6 * scale)
