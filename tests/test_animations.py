@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from retrieval.datasets.animations import SCENES, SPLITS, grammar, split
-from retrieval.datasets.animations.library import write_annotations
+from retrieval.datasets.animations.library import sample_captions, write_annotations
 from retrieval.datasets.animations.render import (
     FPS,
     N_FRAMES,
@@ -20,6 +20,7 @@ from retrieval.datasets.animations.render import (
     spread_times,
 )
 from retrieval.datasets.animations.sounds import N
+from retrieval.errors import SettingsError
 from retrieval.video import probe, sample_frames
 
 WORDS = {"colour": {"red": ("red", "*vermilion")}, "n": {1: ("one",), 3: ("three",)}}
@@ -134,6 +135,16 @@ def test_clips_are_written_once_and_play(tmp_path):
         assert Image.open(tmp_path / "posters" / f"{clip.id}.jpg").size == (224, 168)
         drawn = draw_frames(clip, np.array([0.75]) // (1 / FPS) / FPS).astype(float)
         assert np.abs(sample_frames(path, 2)[0] - drawn[0]).mean() < 12
+
+
+def test_a_caption_sample_spreads_over_the_clips():
+    sample = sample_captions("val", 700)
+    assert len(sample) == 700 and sample == sample_captions("val", 700)
+    clips = split("val")
+    owners = [{clip.id for clip in clips if text in clip.captions} for text in sample[:500]]
+    assert all(owners) and len(set.union(*owners)) == 500
+    with pytest.raises(SettingsError, match="10000 captions, cannot take 10001"):
+        sample_captions("val", 10001)
 
 
 def test_annotations_have_the_official_columns(tmp_path):

@@ -19,8 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        required=True,
         help="folder for clips/, posters/ and the captions; clips that are there are kept",
+    )
+    parser.add_argument(
+        "--captions",
+        type=Path,
+        metavar="FILE",
+        help="draw nothing; write a sample of the split's captions, one a line, for a querybank",
+    )
+    parser.add_argument(
+        "--n-captions", type=int, default=5000, help="captions in that sample (default: 5000)"
     )
     parser.add_argument("--limit", type=int, help="draw the first N clips only")
     parser.add_argument("--scene", help="draw one scene family only, by name")
@@ -28,11 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the clips and write their captions."""
+    """Draw the clips and write their captions, or write a sample of the captions."""
     from retrieval.datasets.animations import SCENES, split
-    from retrieval.datasets.animations.library import write_annotations
+    from retrieval.datasets.animations.library import sample_captions, write_annotations
     from retrieval.datasets.animations.render import render
+    from retrieval.files import replacing
 
+    if (args.out is None) == (args.captions is None):
+        raise SettingsError("give either --out FOLDER for clips or --captions FILE for captions")
+    if args.captions is not None:
+        sample = sample_captions(args.split, args.n_captions)
+        with replacing(args.captions) as file:
+            file.write("".join(f"{text}\n" for text in sample).encode())
+        print(f"{len(sample)} captions of the {args.split} split in {args.captions}")
+        return 0
     clips = split(args.split)
     if args.scene is not None:
         if args.scene not in SCENES:

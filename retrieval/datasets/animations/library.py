@@ -17,6 +17,7 @@ import numpy as np
 
 from retrieval.datasets.animations import grammar
 from retrieval.datasets.animations.scene import SCENES, Scene
+from retrieval.errors import SettingsError
 from retrieval.files import replacing, write_json
 
 SEED = 2112
@@ -82,6 +83,26 @@ def split(name: str) -> tuple[Clip, ...]:
         }
         clips.append(Clip(f"video{number}", number, name, scene_name, look))
     return tuple(clips)
+
+
+def sample_captions(name: str, n: int) -> list[str]:
+    """A random sample of a split's captions, for a querybank: no clip twice before all were once.
+
+    Raises:
+        SettingsError: n is not in 1..20 times the number of clips.
+    """
+    clips = split(name)
+    if not 1 <= n <= 20 * len(clips):
+        raise SettingsError(
+            f"the {name} split has {20 * len(clips)} captions, cannot take {n} of them"
+        )
+    rng = np.random.default_rng([SEED, _FIRST[name], n])
+    order = rng.permutation(len(clips))
+    places = rng.permuted(np.tile(np.arange(20), (len(clips), 1)), axis=1)  # [n_clips, 20]
+    return [
+        clips[order[i % len(clips)]].captions[places[i % len(clips), i // len(clips)]]
+        for i in range(n)
+    ]
 
 
 def write_annotations(out: Path, name: str, clips: Sequence[Clip]) -> None:
