@@ -1,0 +1,1043 @@
+"""A query -> two rankings of the same gallery, and why they differ.
+
+Page, command line, API and evaluation all ask this one engine, so their numbers cannot differ.
+Similarities are computed once per query and shared by both rankings; what a setting needs of the
+querybank (bias, k-occurrence) is fitted once and kept.
+"""
+
+import dataclasses
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval import hubness, metrics
+from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
+from retrieval.files import clean_text
+from retrieval.gallery import EXTERNAL, FILM_LIBRARY, Gallery, Item, open_gallery
+from retrieval.normalisers import NORMALISERS, Bias, get_normaliser, penalty_shares
+from retrieval.querybank import (
+    MAX_BIASES,
+    SMALL_BANK,
+    Querybank,
+    bias_path,
+    fitted_on,
+    load_bias,
+    open_querybank,
+    save_bias,
+)
+from retrieval.similarity import SimTiles, top_k, unit_rows
+
+logger = logging.getLogger(__name__)
+
+MAX_QUERY = 300  # characters
+MAX_TOP = 100  # results of one ranking
+MAX_BETA = 1e6  # per unit of similarity; beyond, the largest bank similarity is all that counts
+N_NEAREST = 3  # bank captions an explanation names
+N_BIGGEST = 10  # hubs a report names
+KEEP_BIAS_S = 0.5  # a bias that took longer to fit is kept on disk
+FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
+MATRIX_CELLS = 2**26  # a matrix of stored queries up to this size is kept
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a reader may choose; the defaults are the page's."""
+
+    left: str = "none"  # normaliser of the left ranking
+    right: str = "qbnorm"  # normaliser of the right ranking
+    beta: float | None = None  # inverse temperature, per unit of similarity; None: scale-free
+    k: int = 1  # items of each bank caption that count
+    bank_size: int | None = None  # first captions of the bank; None means all
+    top: int = 10  # results of a ranking, 1..100
+    strength: float = 1.0  # share of the bias applied on the right, 0 (raw) to 1
+
+    def validated(self, n_gallery: int | None = None, n_bank: int | None = None) -> "Settings":
+        """Check every field; whole numbers may come as floats.
+
+        Args:
+            n_gallery: gallery items, an upper limit of k.
+            n_bank: bank captions, an upper limit of the bank size.
+
+        Raises:
+            SettingsError: a field is unknown, not a number, or out of range.
+        """
+        for name in (self.left, self.right):
+            if not isinstance(name, str) or name not in NORMALISERS:
+                raise SettingsError(
+                    f"unknown normaliser {str(name)[:40]!r}; available: {', '.join(NORMALISERS)}"
+                )
+        beta = self.beta
+        if beta is not None:
+            beta = _number("beta", beta)
+            if not 0 < beta <= MAX_BETA:
+                raise SettingsError(
+                    f"beta must be above 0 and at most {MAX_BETA:,.0f}, got {beta:g}"
+                )
+        strength = _number("strength", self.strength)
+        if not 0 <= strength <= 1:
+            raise SettingsError(f"strength must be between 0 (raw) and 1, got {strength:g}")
+        bank_size = self.bank_size
+        if bank_size is not None:
+            bank_size = _whole("bank size", bank_size, n_bank, "the bank's captions")
+        return replace(
+            self,
+            beta=beta,
+            k=_whole("k", self.k, n_gallery, "the gallery size"),
+            bank_size=bank_size,
+            top=_whole("top", self.top, MAX_TOP),
+            strength=strength,
+        )
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise SettingsError(f"{name} must be a number, got {str(value)[:40]!r}")
+    if not math.isfinite(value):
+        raise SettingsError(f"{name} must be a finite number, got {value}")
+    return float(value)
+
+
+def _whole(name: str, value: Any, most: int | None, what: str = "") -> int:
+    number = _number(name, value)
+    if number != int(number) or number < 1 or (most is not None and number > most):
+        limit = "1 or more" if most is None else f"1..{most:,}{f' ({what})' if what else ''}"
+        raise SettingsError(f"{name} must be a whole number, {limit}, got {number:g}")
+    return int(number)
+
+
+def clean_query(query: Any, most: int = MAX_QUERY) -> str:
+    """Check a typed query: NFC, control and bidi-override characters removed, spaces single.
+
+    Raises:
+        QueryError: not text, empty, with a null byte, or over `most` characters.
+    """
+    if not isinstance(query, str):
+        raise QueryError(f"the query must be text, got {type(query).__name__}")
+    if "\0" in query:
+        raise QueryError("the query holds a null byte; remove it and search again")
+    # A paste of megabytes is refused by its start, before anything walks over all of it.
+    text = clean_text(query[: 20 * most])
+    if not text:
+        raise QueryError("the query is empty; type a sentence")
+    if len(text) > most:
+        n_words = len(text[:most].split())
+        word = text[:most].split()[-1] if text[most] != " " else text[most:].split()[0]
+        length = f"{len(text):,}" if len(query) <= 20 * most else f"over {20 * most:,}"
+        raise QueryError(
+            f"the query has {length} characters, the limit is {most}: it would be cut at word "
+            f"{n_words} ({clean_text(word[:30])!r}); shorten it"
+        )
+    return text
+
+
+# ---- what the engine answers ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of a ranking."""
+
+    rank: int  # place, best is 1; of equal scores the earlier gallery row comes first
+    id: str
+    score: float  # similarity less the applied bias
+    other_rank: int  # place in the other ranking
+    bias: float  # what the normaliser takes off at full strength, less its mean over the gallery
+    k_occurrence: int  # bank captions that have the video in their top k
+    is_hub: bool  # k_occurrence >= 2 mu and >= 2, mu = k * n_bank / n_gallery
+    is_ground_truth: bool
+    caption: str | None
+    tied_with: int  # other videos of exactly this score
+    takes_over_at: float | None  # right ranking, risen: strength from which on it holds its place
+    extras: dict[str, Any] = field(default_factory=dict)  # of the item: theme, url, ...
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One of the two columns."""
+
+    normaliser: str  # short name
+    title: str  # for people
+    results: tuple[Result, ...]  # top ones, then the ground truth where it is below them
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Where the correct video stands; ties share their mean rank, as in the metrics."""
+
+    id: str
+    left_rank: float
+    right_rank: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to one query, with all that a view of it needs.
+
+    `to_dict()` is the one JSON object of the command line, the API and the page's download:
+
+        query, query_id     the text asked; id of the stored query, or null for a typed one
+        settings            left, right, beta (null: scale-free), k, bank_size, top, strength
+        active              whether the right normaliser was applied to this query
+        reason              the sentence that says so
+        rankings            left and right: {normaliser, title, results: [{rank, id, score,
+                            other_rank, bias, k_occurrence, is_hub, is_ground_truth, caption,
+                            tied_with, takes_over_at, extras}]}
+        ground_truth        {id, left_rank, right_rank}, or null
+        leads               [{strength, id}]: who is first from which strength on, 0 to 1
+        unknown_words       words of a typed query that the encoder never saw
+        warning             about a small bank, or null
+        n_gallery, n_bank   videos ranked; bank captions used
+        beta_used           the resolved beta of the right normaliser, or null
+        versions            digests of gallery, bank and encoder
+    """
+
+    query: str
+    query_id: str | None
+    settings: Settings
+    active: bool
+    reason: str
+    rankings: tuple[Ranking, Ranking]
+    ground_truth: GroundTruth | None
+    unknown_words: tuple[str, ...]
+    warning: str | None
+    n_gallery: int
+    n_bank: int
+    beta_used: float | None
+    leads: tuple[tuple[float, str], ...]  # (strength, id), from (0.0, raw top video) on
+    versions: dict[str, Any]
+    timings_ms: dict[str, float]  # encode, similarity, normalise, rank; not part of to_dict
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain Python values, see the class."""
+        whole = {
+            each.name: _plain(getattr(self, each.name))
+            for each in dataclasses.fields(self)
+            if each.name != "timings_ms"
+        }
+        whole["leads"] = [{"strength": strength, "id": known} for strength, known in self.leads]
+        return whole
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@dataclass(frozen=True)
+class NearCaption:
+    """A bank caption that pulls a video."""
+
+    caption: str
+    sim: float  # its similarity to the video
+    share: float  # of the video's penalty, 0..1; the shares of all bank captions sum to one
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a video's score is what it is."""
+
+    video_id: str
+    normaliser: str  # the one explained: the right one, or the left where the right is "none"
+    sentence: str  # the gist; says so where there is no penalty
+    bias: float  # what is taken off at full strength, less its mean over the gallery
+    bias_percentile: float  # percent of the gallery with a lower bias
+    median_bias: float
+    k_occurrence: int  # bank captions that have the video in their top k
+    median_k_occurrence: float
+    is_hub: bool
+    k: int
+    n_bank: int
+    beta: float | None  # as resolved
+    nearest: tuple[NearCaption, ...]  # by share, largest first; empty where there is no penalty
+    share_shown: float  # sum of their shares
+    applied: float | None  # what is taken off for this query at this strength; None without query
+    sim: float | None  # raw similarity to this query
+
+
+@dataclass(frozen=True)
+class QueryChange:
+    """What normalisation did to one stored query."""
+
+    id: str
+    text: str
+    video_id: str  # the correct video
+    raw_rank: float  # its rank on the left; ties share their mean
+    norm_rank: float  # its rank on the right
+    delta: float  # places gained; negative where it fell
+    active: bool  # whether the right normaliser was applied
+    top_hub: str | None  # the raw best video, where it is a hub and not the correct one
+
+
+@dataclass(frozen=True)
+class QueryChanges:
+    """What normalisation did to every stored query."""
+
+    rows: tuple[QueryChange, ...]  # in stored order
+    helped: int
+    hurt: int
+    unchanged: int
+    metrics_raw: dict[str, float]  # left, from metrics.summarise
+    metrics_norm: dict[str, float]  # right
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A video that is retrieved too often."""
+
+    id: str
+    count_raw: int
+    count_norm: int
+
+
+@dataclass(frozen=True, eq=False)
+class HubnessReport:
+    """How evenly the places of both rankings are shared out."""
+
+    k: int
+    over: str  # "queries" or "bank"
+    n_queries: int
+    counts_raw: np.ndarray  # [n_gallery] k-occurrence on the left
+    counts_norm: np.ndarray  # [n_gallery] on the right
+    raw: hubness.Hubness  # measures, with their values under chance in .chance
+    norm: hubness.Hubness
+    biggest: tuple[Hub, ...]  # most retrieved on the left first
+    r1_raw: float | None  # R@1 of the stored queries in percent; None without any
+    r1_norm: float | None
+    in_sample: bool  # counted on the very captions that the bias was fitted on
+
+
+@dataclass(frozen=True)
+class Curve:
+    """R@1 of the stored queries against one setting."""
+
+    setting: str  # "bank_size" or "beta"
+    values: tuple[float, ...]
+    r1_norm: tuple[float, ...]  # percent, one per value
+    r1_raw: float  # percent, without normalisation
+
+
+# ---- the engine ----------------------------------------------------------------------------------
+
+
+class _Kept:
+    """A bounded least-recently-used store; what many ask for at once is computed once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value of `key`, made by the first who asks."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            try:
+                value = make()
+                with self._lock:
+                    self._values[key] = value
+                    while len(self._values) > self.most:
+                        self._values.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            return value
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    bias: Bias
+    centred: np.ndarray  # [n_gallery] float32
+    is_hub: np.ndarray  # [n_gallery] bool
+
+
+class Engine:
+    """A gallery, a querybank and an encoder, ready to answer; safe to share between threads."""
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        bank: Querybank | None = None,
+        encoder: Any = None,
+        keep_bias_s: float = KEEP_BIAS_S,
+    ) -> None:
+        """Put together what answers.
+
+        Args:
+            gallery: what is searched.
+            bank: finds the hubs; without one both rankings are raw.
+            encoder: embeds typed queries: an encoder, or a function that loads one at first need.
+                None: only the gallery's stored queries can be asked.
+            keep_bias_s: a bias that took longer to fit is kept in the gallery's folder, seconds.
+
+        Raises:
+            GalleryError: the bank was made by another encoder, or is not of captions.
+        """
+        if bank is not None:
+            bank.check_fits(gallery)
+            if bank.side != "text":
+                raise GalleryError(
+                    f"querybank {bank.name} is of videos; text-to-video search needs captions"
+                )
+        self.gallery = gallery
+        self.bank = bank
+        self.keep_bias_s = keep_bias_s
+        self._encoder = encoder if hasattr(encoder, "encode_text") else None
+        self._load = None if self._encoder is not None else encoder
+        self._encoder_lock = threading.Lock()
+        self._embedded = _Kept(512)  # text -> embedding
+        self._fitted = _Kept(64)  # normaliser settings -> _Fitted
+        self._reports = _Kept(64)  # settings -> QueryChanges, HubnessReport, ...
+        emb = gallery.video_emb
+        self._emb = emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb
+
+    @property
+    def n_bank(self) -> int:
+        """Bank captions; 0 without a bank."""
+        return 0 if self.bank is None else len(self.bank)
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether typed queries can be asked, now or once the encoder is loaded."""
+        return self._encoder is not None or self._load is not None
+
+    def item(self, video_id: str) -> Item:
+        """The gallery item of this id.
+
+        Raises:
+            QueryError: there is none.
+        """
+        return self.gallery.items[self._row_of(video_id)]
+
+    def load_encoder(self) -> Any:
+        """The encoder, loaded at first need.
+
+        Raises:
+            ModelError: there is none, or it is not the one that made the gallery.
+        """
+        with self._encoder_lock:
+            if self._encoder is None:
+                if self._load is None:
+                    raise ModelError(f"gallery {self.gallery.name} has no text encoder")
+                encoder, made_by = self._load(), self.gallery.encoder
+                if (encoder.digest, encoder.dim) != (made_by.digest, made_by.dim):
+                    raise ModelError(
+                        f"the model {encoder.name} ({encoder.digest[:8]}) is not the one that made "
+                        f"the gallery, {made_by.name} ({made_by.digest[:8]}); index again with it"
+                    )
+                self._encoder = encoder
+            return self._encoder
+
+    # -- one query
+
+    def rank(
+        self,
+        query: str | None = None,
+        *,
+        query_id: str | None = None,
+        settings: Settings | None = None,
+    ) -> SearchResult:
+        """Rank the gallery twice.
+
+        Args:
+            query: a sentence; without an encoder, a stored query's caption or row ("#12").
+            query_id: a stored query instead; needs no model.
+            settings: what the reader chose.
+
+        Raises:
+            QueryError: the query is empty, too long or unknown.
+            SettingsError: a setting is out of range.
+        """
+        settings = self._checked(settings)
+        clock = _Clock()
+        text, row, text_emb = self._resolve(query, query_id)
+        clock.lap("encode")
+        sims = self._sims(text_emb)
+        clock.lap("similarity")
+        left, right = self._fit(settings.left, settings), self._fit(settings.right, settings)
+        best = sims.argmax(axis=1)
+        active = bool(right.bias.gate_of(best)[0]) and settings.strength > 0
+        scores = (
+            left.bias.apply(sims)[0],
+            right.bias.apply(sims, settings.strength)[0],
+        )
+        clock.lap("normalise")
+        truth = None if row is None else int(self.gallery.queries.correct[row])
+        bend = _Bend(sims[0], right.centred, settings.strength if active else 0.0)
+        rankings = (
+            self._ranking(settings.left, scores, 0, settings.top, right, truth, None),
+            self._ranking(settings.right, scores, 1, settings.top, right, truth, bend),
+        )
+        leads = bend.leads() if active else [(0.0, int(best[0]))]
+        clock.lap("rank")
+        encoder = self._encoder if query_id is None and row is None else None
+        n_bank = right.bias.n_bank
+        return SearchResult(
+            query=text,
+            query_id=None if row is None else self.gallery.queries.ids[row],
+            settings=settings,
+            active=active,
+            reason=self._reason(settings, active, right, int(best[0])),
+            rankings=rankings,
+            ground_truth=None if truth is None else self._ground_truth(scores, truth),
+            unknown_words=tuple(encoder.unknown_words(text)) if encoder is not None else (),
+            warning=(
+                f"Bank has {n_bank:,} captions; below about {SMALL_BANK} the estimate is noisy"
+                if 0 < n_bank < SMALL_BANK
+                else None
+            ),
+            n_gallery=len(self.gallery),
+            n_bank=n_bank,
+            beta_used=right.bias.beta,
+            leads=tuple((strength, self.gallery.items[column].id) for strength, column in leads),
+            versions=self._versions(),
+            timings_ms=clock.laps,
+        )
+
+    def explain(
+        self,
+        video_id: str,
+        settings: Settings | None = None,
+        *,
+        query: str | None = None,
+        query_id: str | None = None,
+    ) -> Explanation:
+        """Say what a video's penalty is and which bank captions it comes from.
+
+        Raises:
+            QueryError: no such video, or the query cannot be answered.
+        """
+        settings = self._checked(settings)
+        column = self._row_of(video_id)
+        name = settings.right if settings.right != "none" else settings.left
+        fitted = self._fit(name, settings)
+        bias = fitted.bias
+        own = float(fitted.centred[column])
+        nearest: tuple[NearCaption, ...] = ()
+        if bias.beta is not None:
+            bank_emb = self.bank.text_emb[: bias.n_bank]
+            bank_column = bank_emb @ self.gallery.video_emb[column]
+            shares = penalty_shares(bank_column, bias.beta)
+            nearest = tuple(
+                NearCaption(self.bank.captions[row], float(bank_column[row]), float(shares[row]))
+                for row in top_k(shares, min(N_NEAREST, len(shares)))
+            )
+        sim = applied = None
+        if query is not None or query_id is not None:
+            sims = self._sims(self._resolve(query, query_id)[2])
+            sim = float(sims[0, column])
+            strength = settings.strength if name == settings.right else 1.0
+            applied = strength * own if bias.gate(sims)[0] else 0.0
+        return Explanation(
+            video_id=video_id,
+            normaliser=name,
+            sentence=self._why(name, nearest, own),
+            bias=own,
+            bias_percentile=float(100 * np.mean(fitted.centred < fitted.centred[column])),
+            median_bias=float(np.median(fitted.centred)),
+            k_occurrence=int(bias.k_occurrence[column]),
+            median_k_occurrence=float(np.median(bias.k_occurrence)),
+            is_hub=bool(fitted.is_hub[column]),
+            k=bias.k,
+            n_bank=bias.n_bank,
+            beta=bias.beta,
+            nearest=nearest,
+            share_shown=sum(near.share for near in nearest),
+            applied=applied,
+            sim=sim,
+        )
+
+    # -- all stored queries
+
+    def changes(self, settings: Settings | None = None) -> QueryChanges:
+        """What normalisation did to every stored query.
+
+        Raises:
+            QueryError: the gallery has no stored queries.
+        """
+        settings = replace(self._checked(settings), top=1)
+        return self._reports.get(("changes", settings), lambda: self._changes(settings))
+
+    def hubness(
+        self, settings: Settings | None = None, k: int = 10, over: str = "queries"
+    ) -> HubnessReport:
+        """How often each video is retrieved in both rankings.
+
+        Args:
+            settings: what the reader chose; its k belongs to the bank, not to this count.
+            k: places of each ranking that count.
+            over: "queries" counts the stored queries, "bank" the querybank's captions.
+
+        Raises:
+            QueryError: the gallery has no stored queries, or there is no bank.
+            SettingsError: k is outside the gallery, or `over` is unknown.
+        """
+        settings = replace(self._checked(settings), top=1)
+        k = _whole("k", k, len(self.gallery), "the gallery size")
+        if over not in ("queries", "bank"):
+            raise SettingsError(f"hubness is counted over 'queries' or 'bank', got {over!r}")
+        return self._reports.get(
+            ("hubness", settings, k, over), lambda: self._hubness(settings, k, over)
+        )
+
+    def bank_curve(self, settings: Settings | None, sizes: Sequence[int]) -> Curve:
+        """R@1 with the first n bank captions, for each n; sizes the bank cannot fill are left out.
+
+        Raises:
+            QueryError: the gallery has no stored queries.
+        """
+        settings = replace(self._checked(settings), top=1)
+        sizes = tuple(sorted({int(size) for size in sizes if 0 <= size <= self.n_bank}))
+        return self._curve("bank_size", settings, sizes)
+
+    def beta_curve(self, settings: Settings | None, betas: Sequence[float]) -> Curve:
+        """R@1 for each beta.
+
+        Raises:
+            QueryError: the gallery has no stored queries.
+            SettingsError: a beta is out of range.
+        """
+        settings = replace(self._checked(settings), top=1)
+        return self._curve("beta", settings, tuple(float(beta) for beta in betas))
+
+    # -- inside
+
+    def _checked(self, settings: Settings | None) -> Settings:
+        settings = (settings or Settings()).validated(len(self.gallery), self.n_bank or None)
+        if self.bank is None:
+            return replace(settings, left="none", right="none", bank_size=None)
+        if settings.bank_size == self.n_bank:
+            return replace(settings, bank_size=None)
+        return settings
+
+    def _row_of(self, video_id: str) -> int:
+        if video_id not in self.gallery.rows:
+            raise QueryError(f"the gallery has no video {str(video_id)[:60]!r}")
+        return self.gallery.rows[video_id]
+
+    def _resolve(
+        self, query: str | None, query_id: str | None
+    ) -> tuple[str, int | None, np.ndarray]:
+        """The text, the row of the stored query if it is one, and the embedding [1, dim]."""
+        stored = self.gallery.queries
+        if query_id is not None:
+            if stored is None or query_id not in stored.rows:
+                raise QueryError(f"the gallery has no stored query {str(query_id)[:60]!r}")
+            row = stored.rows[query_id]
+            return stored.texts[row], row, stored.text_emb[row : row + 1]
+        text = clean_query(query)
+        if self.has_encoder:
+            return text, None, self._embedded.get(text, lambda: self._embed(text))
+        row = self._stored_row(text)
+        return stored.texts[row], row, stored.text_emb[row : row + 1]
+
+    def _embed(self, text: str) -> np.ndarray:
+        encoder = self.load_encoder()
+        with self._encoder_lock:  # one at a time: a second would only take its cores away
+            return unit_rows(encoder.encode_text([text]), "the query's embedding")
+
+    def _stored_row(self, text: str) -> int:
+        """The stored query of this caption or row number, for galleries without an encoder."""
+        stored = self.gallery.queries
+        if stored is None:
+            raise QueryError(
+                f"gallery {self.gallery.name} has neither a text encoder nor stored queries; "
+                "index it again with --model or --queries-as"
+            )
+        wanted = text.casefold()
+        for row, known in enumerate(stored.texts):
+            if known.casefold() == wanted:
+                return row
+        number = text.removeprefix("#").strip()
+        if number.isdecimal() and int(number) < len(stored.texts):
+            return int(number)
+        raise QueryError(
+            f"gallery {self.gallery.name} has no text encoder: ask one of its stored queries, by "
+            f"row (#0 to #{len(stored.texts) - 1}) or by its exact caption"
+        )
+
+    def _sims(self, text_emb: np.ndarray) -> np.ndarray:
+        """[n, n_gallery] float32 similarities.
+
+        In double precision where it is cheap: rounded to single, equal videos tie exactly and a
+        ranking does not depend on the machine or on how many queries are asked at once.
+        """
+        return (text_emb.astype(self._emb.dtype) @ self._emb.T).astype(np.float32, copy=False)
+
+    def _fit(self, name: str, settings: Settings) -> _Fitted:
+        """The fitted normaliser of these settings, made once."""
+        n_bank = settings.bank_size or self.n_bank
+        beta = None if name == "none" else settings.beta
+        key = (name, beta, settings.k, n_bank)
+        return self._fitted.get(key, lambda: self._make_fitted(*key))
+
+    def _make_fitted(self, name: str, beta: float | None, k: int, n_bank: int) -> _Fitted:
+        n_gallery = len(self.gallery)
+        if self.bank is None:
+            nothing = np.zeros(n_gallery, dtype=np.float32)
+            bias = Bias(nothing, None, nothing.astype(np.int64), "none", None, k, 0)
+            return _Fitted(bias, bias.centred, np.zeros(n_gallery, dtype=bool))
+        bias = self._kept_bias(name, beta, k, n_bank)
+        is_hub = np.zeros(n_gallery, dtype=bool)
+        is_hub[hubness.hubs(bias.k_occurrence, n_bank, k)] = True
+        return _Fitted(bias, bias.centred, is_hub)
+
+    def _kept_bias(self, name: str, beta: float | None, k: int, n_bank: int) -> Bias:
+        """A bias from the gallery's folder if one was kept, else fitted now."""
+        on = fitted_on(self.gallery, self.bank, name, beta, k, n_bank)
+        path = bias_path(self.gallery, on)
+        if path is not None and path.exists():
+            try:
+                return load_bias(path, on, len(self.gallery))
+            except RetrievalError as error:
+                logger.warning("%s", error)
+        begun = time.perf_counter()
+        tiles = SimTiles(self.bank.text_emb[:n_bank], self.gallery.video_emb)
+        bias = get_normaliser(name, beta=beta, k=k).fit(tiles)
+        if path is not None and time.perf_counter() - begun >= self.keep_bias_s:
+            try:
+                if len(list(path.parent.glob("*.npz"))) < MAX_BIASES:
+                    save_bias(path, bias, on)
+            except OSError as error:
+                logger.info("bias not kept: %s", error.strerror)
+        return bias
+
+    def _ranking(
+        self,
+        name: str,
+        scores: tuple[np.ndarray, np.ndarray],
+        side: int,
+        top: int,
+        explained: _Fitted,
+        truth: int | None,
+        bend: "_Bend | None",
+    ) -> Ranking:
+        own, other = scores[side], scores[1 - side]
+        columns = top_k(own, min(top, len(own))).tolist()
+        if truth is not None and truth not in columns:
+            columns.append(truth)
+        results = []
+        for column in columns:
+            item = self.gallery.items[column]
+            place = _place(own, column)
+            results.append(
+                Result(
+                    rank=place,
+                    id=item.id,
+                    score=float(own[column]),
+                    other_rank=_place(other, column),
+                    bias=float(explained.centred[column]),
+                    k_occurrence=int(explained.bias.k_occurrence[column]),
+                    is_hub=bool(explained.is_hub[column]),
+                    is_ground_truth=column == truth,
+                    caption=item.caption,
+                    tied_with=int(np.count_nonzero(own == own[column])) - 1,
+                    takes_over_at=None if bend is None else bend.takes_over_at(column),
+                    extras=item.extras,
+                )
+            )
+        return Ranking(name, NORMALISERS[name].title, tuple(results))
+
+    def _ground_truth(self, scores: tuple[np.ndarray, np.ndarray], truth: int) -> GroundTruth:
+        correct = np.array([truth])
+        left, right = (float(metrics.t2v_ranks(each[None], correct)[0]) for each in scores)
+        return GroundTruth(self.gallery.items[truth].id, left, right)
+
+    def _reason(self, settings: Settings, active: bool, right: _Fitted, best: int) -> str:
+        if self.bank is None:
+            return "No querybank is loaded, so both columns show raw similarity."
+        if settings.right == "none":
+            return "Raw similarity on the right: nothing is subtracted."
+        title = NORMALISERS[settings.right].title
+        if settings.strength == 0:
+            return f"Strength 0: nothing of {title} is applied."
+        if right.bias.active is None:
+            return f"{title} corrects every query."
+        count, n_bank, k = int(right.bias.k_occurrence[best]), right.bias.n_bank, right.bias.k
+        if not active:
+            same = ", so both columns are the same" if settings.left == "none" else ""
+            return (
+                f"Unchanged: the raw top video is not a hub ({count:,} of {n_bank:,} bank "
+                f"captions){same}."
+            )
+        answers = "answers" if k == 1 else f"is in the top {k} of"
+        return (
+            f"Normalised: the raw top video {answers} {count:,} of {n_bank:,} bank captions, so "
+            f"{title} stepped in."
+        )
+
+    @staticmethod
+    def _why(name: str, nearest: tuple[NearCaption, ...], bias: float) -> str:
+        if not nearest:
+            return f"{NORMALISERS[name].title}: there is no penalty, nothing is subtracted."
+        first = nearest[0]
+        return (
+            f"{100 * first.share:.0f} % of this penalty comes from “{first.caption}”; "
+            f"the video's bias is {bias:+.3f} against the gallery's mean."
+        )
+
+    def _versions(self) -> dict[str, Any]:
+        encoder = self.gallery.encoder
+        bank = None
+        if self.bank is not None:
+            bank = {"name": self.bank.name, "digest": self.bank.digest}
+        return {
+            "gallery": {"name": self.gallery.name, "digest": self.gallery.digest},
+            "bank": bank,
+            "encoder": {"name": encoder.name, "digest": encoder.digest, "dim": encoder.dim},
+        }
+
+    def _stored_sims(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Similarities of the stored queries in slices of rows; small matrices are kept."""
+        stored = self.gallery.queries
+        if stored is None:
+            raise QueryError(
+                f"gallery {self.gallery.name} has no stored queries; index it with --queries-as"
+            )
+        n_queries, n_gallery = len(stored.ids), len(self.gallery)
+        if n_queries * n_gallery <= MATRIX_CELLS:
+            everything = self._reports.get("sims", lambda: self._sims(stored.text_emb))
+            yield slice(0, n_queries), everything
+        else:
+            yield from self._chunks(stored.text_emb)
+
+    def _chunks(self, text_emb: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        step = max(1, MATRIX_CELLS // 4 // len(self.gallery))
+        for start in range(0, len(text_emb), step):
+            rows = slice(start, min(start + step, len(text_emb)))
+            yield rows, self._sims(text_emb[rows])
+
+    def _scored(
+        self, settings: Settings, sims: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Left scores, right scores, and which queries the right normaliser was applied to."""
+        left, right = self._fit(settings.left, settings), self._fit(settings.right, settings)
+        gate = right.bias.gate(sims) & (settings.strength > 0)
+        raw = sims if settings.left == "none" else left.bias.apply(sims)
+        return raw, right.bias.apply(sims, settings.strength), gate
+
+    def _changes(self, settings: Settings) -> QueryChanges:
+        parts = []
+        for rows, sims in self._stored_sims():
+            correct = self.gallery.queries.correct[rows]
+            raw, norm, gate = self._scored(settings, sims)
+            ranks = metrics.t2v_ranks(raw, correct), metrics.t2v_ranks(norm, correct)
+            parts.append((*ranks, gate, sims.argmax(axis=1)))
+        columns = zip(*parts, strict=True)
+        raw_ranks, norm_ranks, gate, best = (np.concatenate(column) for column in columns)
+        stored, items = self.gallery.queries, self.gallery.items
+        is_hub = self._fit(settings.right, settings).is_hub
+        rows = tuple(
+            QueryChange(
+                id=stored.ids[row],
+                text=stored.texts[row],
+                video_id=items[stored.correct[row]].id,
+                raw_rank=float(raw_ranks[row]),
+                norm_rank=float(norm_ranks[row]),
+                delta=float(raw_ranks[row] - norm_ranks[row]),
+                active=bool(gate[row]),
+                top_hub=(
+                    items[best[row]].id
+                    if is_hub[best[row]] and best[row] != stored.correct[row]
+                    else None
+                ),
+            )
+            for row in range(len(stored.ids))
+        )
+        return QueryChanges(
+            rows=rows,
+            helped=int(np.count_nonzero(norm_ranks < raw_ranks)),
+            hurt=int(np.count_nonzero(norm_ranks > raw_ranks)),
+            unchanged=int(np.count_nonzero(norm_ranks == raw_ranks)),
+            metrics_raw=metrics.summarise(raw_ranks),
+            metrics_norm=metrics.summarise(norm_ranks),
+        )
+
+    def _hubness(self, settings: Settings, k: int, over: str) -> HubnessReport:
+        if over == "bank":
+            if self.bank is None:
+                raise QueryError("there is no querybank to count over; count over the queries")
+            n_queries = settings.bank_size or self.n_bank
+            slices = self._chunks(self.bank.text_emb[:n_queries])
+        else:
+            slices = self._stored_sims()
+        counts_raw = np.zeros(len(self.gallery), dtype=np.int64)
+        counts_norm = counts_raw.copy()
+        n_queries = 0
+        for _, sims in slices:
+            raw, norm, _ = self._scored(settings, sims)
+            counts_raw += hubness.k_occurrence(raw, k)
+            counts_norm += hubness.k_occurrence(norm, k)
+            n_queries += len(sims)
+        biggest = np.argsort(-counts_raw, kind="stable")[:N_BIGGEST]
+        changes = self.changes(settings) if self.gallery.queries is not None else None
+        return HubnessReport(
+            k=k,
+            over=over,
+            n_queries=n_queries,
+            counts_raw=counts_raw,
+            counts_norm=counts_norm,
+            raw=hubness.measure(counts_raw, n_queries, k),
+            norm=hubness.measure(counts_norm, n_queries, k),
+            biggest=tuple(
+                Hub(self.gallery.items[row].id, int(counts_raw[row]), int(counts_norm[row]))
+                for row in biggest
+            ),
+            r1_raw=None if changes is None else changes.metrics_raw["R@1"],
+            r1_norm=None if changes is None else changes.metrics_norm["R@1"],
+            in_sample=over == "bank",
+        )
+
+    def _curve(self, setting: str, settings: Settings, values: tuple[float, ...]) -> Curve:
+        def r1(value: float) -> float:
+            if setting == "bank_size" and value == 0:
+                return r1_raw
+            chosen = self._checked(replace(settings, **{setting: value}))
+            return self._reports.get(("r1", chosen), lambda: self._r1(chosen))
+
+        raw = replace(settings, right="none")
+        r1_raw = self._reports.get(("r1", raw), lambda: self._r1(raw))
+        return Curve(
+            setting=setting,
+            values=values,
+            r1_norm=tuple(r1(value) for value in values),
+            r1_raw=r1_raw,
+        )
+
+    def _r1(self, settings: Settings) -> float:
+        """R@1 of the right ranking over the stored queries, percent."""
+        right = self._fit(settings.right, settings).bias
+        ranks = [
+            metrics.t2v_ranks(
+                right.apply(sims, settings.strength), self.gallery.queries.correct[rows]
+            )
+            for rows, sims in self._stored_sims()
+        ]
+        return metrics.summarise(np.concatenate(ranks))["R@1"]
+
+
+def _place(scores: np.ndarray, column: int) -> int:
+    """Place of an item, best is 1; of equal scores the earlier column comes first."""
+    own = scores[column]
+    ahead = np.count_nonzero(scores > own) + np.count_nonzero(scores[:column] == own)
+    return 1 + int(ahead)
+
+
+class _Clock:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = 1000 * (now - self._last)
+        self._last = now
+
+
+class _Bend:
+    """How one query's ranking changes as strength goes from 0 to the shown one.
+
+    Every score is a line in the strength w, s[j] - w * b[j], so two items change places at most
+    once, at (s[i] - s[j]) / (b[i] - b[j]).
+    """
+
+    def __init__(self, sims: np.ndarray, bias: np.ndarray, strength: float) -> None:
+        """Args: [n_gallery] raw similarities, [n_gallery] bias, shown strength 0..1."""
+        self.sims = sims.astype(np.float64)
+        self.bias = bias.astype(np.float64)
+        self.strength = strength
+
+    def takes_over_at(self, column: int) -> float | None:
+        """Smallest strength from which on, up to the shown one, the item keeps its shown place.
+
+        None for an item that did not rise.
+        """
+        if self.strength == 0:
+            return None
+        before = self._ahead(self.sims, column)
+        after = self._ahead(self.sims - self.strength * self.bias, column)
+        if np.count_nonzero(after) >= np.count_nonzero(before):
+            return None
+        crossed = np.flatnonzero(before != after)
+        at = (self.sims[crossed] - self.sims[column]) / (self.bias[crossed] - self.bias[column])
+        # Walk down from the shown strength: below `at`, those it passed are ahead again.
+        step = np.where(before[crossed], 1, -1)
+        order = np.argsort(-at, kind="stable")
+        at, lost = at[order], np.cumsum(step[order])
+        ends = np.append(at[1:] != at[:-1], True)  # crossings at one strength count together
+        return float(np.clip(at[ends & (lost > 0)][0], 0.0, self.strength))
+
+    @staticmethod
+    def _ahead(scores: np.ndarray, column: int) -> np.ndarray:
+        ahead = scores > scores[column]
+        ahead[:column] |= scores[:column] == scores[column]
+        return ahead
+
+    def leads(self) -> list[tuple[float, int]]:
+        """Who is first from which strength on, between 0 and 1: [(0.0, raw best), ...]."""
+        leader = int(self.sims.argmax())
+        leads, at = [(0.0, leader)], 0.0
+        while True:
+            lighter = np.flatnonzero(self.bias < self.bias[leader])
+            if not len(lighter):
+                return leads
+            meets = (self.sims[leader] - self.sims[lighter]) / (
+                self.bias[leader] - self.bias[lighter]
+            )
+            first = np.lexsort((self.bias[lighter], meets))[0]
+            at = max(at, float(meets[first]))
+            if at > 1:
+                return leads
+            leader = int(lighter[first])
+            leads.append((at, leader))
+
+
+def open_engine(
+    gallery: str | Path | None = None,
+    bank: str | Path | None = None,
+    model: str | None = None,
+) -> Engine:
+    """Open a gallery with its querybank and its encoder, which is loaded at first need.
+
+    Args:
+        gallery: the folder; None opens the film library.
+        bank: the folder; None takes GALLERY-bank where there is one.
+        model: the encoder for typed queries; None takes the one the gallery names.
+    """
+    path = FILM_LIBRARY if gallery is None else Path(gallery)
+    opened = open_gallery(path)
+    beside = path.with_name(f"{path.name}-bank")
+    if bank is None and beside.is_dir():
+        bank = beside
+    spec = model or (None if opened.encoder.name == EXTERNAL else opened.encoder.spec)
+
+    def load() -> Any:
+        from retrieval.encoders import get_encoder
+
+        return get_encoder(spec)
+
+    return Engine(
+        opened, None if bank is None else open_querybank(bank), None if spec is None else load
+    )

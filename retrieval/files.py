@@ -1,0 +1,641 @@
+"""Bytes on disk -> arrays, tables and manifests, and back: no pickle is run, nothing half-written.
+
+Declared sizes are checked against real bytes before anything is allocated; a folder in the making
+is `OUT.partial` until its manifest, with size and SHA-256 of every file, is the last thing in it.
+"""
+
+import contextlib
+import csv
+import ctypes
+import hashlib
+import io
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from retrieval.errors import GalleryError
+
+try:
+    import fcntl
+except ImportError:  # not on every platform; two builders at once are then not told apart
+    fcntl = None
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+BUILDING = "building.json"
+JOURNAL = "journal.jsonl"
+MAX_JSON_BYTES = 64 * 2**20  # one JSON document, or one line of a .jsonl file
+MAX_ROWS = 10**6  # rows of a table
+MAX_FIELD = 10_000  # characters of one text field
+MAX_NPZ_BYTES = 4 * 2**30  # all arrays of one .npz, unpacked
+_BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
+_HEADER_BYTES = 10_000  # a .npy header of a plain array takes 128
+
+
+# ---- text ----------------------------------------------------------------------------------------
+
+
+def clean_text(text: str) -> str:
+    """Make text fit to show: NFC, no control or bidi-override characters, single spaces.
+
+    >>> clean_text("caf\\u0065\\u0301\\n\\u202etxt")
+    'café txt'
+    """
+    text = unicodedata.normalize("NFC", text).translate(_BIDI)
+    kept = (" " if c.isspace() else c for c in text)
+    kept = (c for c in kept if unicodedata.category(c) not in ("Cc", "Cs") and c != "\ufeff")
+    return " ".join("".join(kept).split())
+
+
+# ---- whole or not at all -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file under a temporary name beside it, flush it to disk, then put it in place."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Save one array as .npy, never as a pickle."""
+    with replacing(path) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Save named arrays as one .npz, never as pickles."""
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Save one value as indented JSON; NaN and infinity are refused."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Save one JSON object a line."""
+    with replacing(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# ---- reading bytes -------------------------------------------------------------------------------
+
+
+def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
+    """Open a regular file for reading; a FIFO or a device would block a plain open for ever.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        GalleryError: it is a folder, a device, or (with `follow_links` off) a link.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if not follow_links:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    try:
+        handle = os.open(path, flags)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}; check its name") from None
+    except OSError as error:
+        raise GalleryError(f"{path} cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise GalleryError(f"{path} is not a regular file; give a file")
+    return os.fdopen(handle, "rb")
+
+
+def sha256_file(path: Path, sync: bool = False) -> str:
+    """SHA-256 of a regular file; `sync` also flushes it to disk, for files other tools wrote."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+        if sync:
+            os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def digest_array(array: np.ndarray) -> str:
+    """SHA-256 of an array's type, shape and values."""
+    array = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(array.data.cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+# ---- arrays --------------------------------------------------------------------------------------
+
+_FOREIGN = [  # first bytes of what people send by mistake, and what to tell them
+    (b"version https://git-lfs", "is a git-lfs pointer, not the file itself; run `git lfs pull`"),
+    (b"<", "is a web page or XML, not an array; download the file itself"),
+    (b"\x80", "is a Python pickle, which can run code; save the array with numpy.save"),
+    (b"\x1f\x8b", "is a gzip archive; unpack it first"),
+]
+
+
+def _foreign(first_bytes: bytes, name: str) -> GalleryError:
+    for start, sentence in _FOREIGN:
+        if first_bytes.lstrip()[: len(start)] == start:
+            return GalleryError(f"{name} {sentence}")
+    return GalleryError(f"{name} is not an array file; expected .npy, .npz or .safetensors")
+
+
+def parse_npy(buffer: np.ndarray | bytes, name: str) -> np.ndarray:
+    """Read the bytes of a .npy file as an array of plain numbers, without copying them.
+
+    Args:
+        buffer: the whole file.
+        name: what to call it in a message.
+
+    Returns:
+        the array, in native byte order.
+
+    Raises:
+        GalleryError: not a .npy file, not plain numbers, or header and size disagree.
+    """
+    start = bytes(buffer[: _HEADER_BYTES + 16])
+    if not start.startswith(b"\x93NUMPY"):
+        raise _foreign(start, name)
+    head = io.BytesIO(start)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        read_header = readers[np.lib.format.read_magic(head)]
+        shape, fortran_order, dtype = read_header(head, max_header_size=_HEADER_BYTES)
+    except (KeyError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise GalleryError(f"{name} has a damaged .npy header; copy or make it again") from error
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
+        raise GalleryError(f"{name} holds {dtype}, expected plain numbers such as float32")
+    if any(side < 0 for side in shape):
+        raise GalleryError(f"{name} has a damaged .npy header (shape {shape}); make it again")
+    n_bytes = len(buffer) - head.tell()
+    if math.prod(shape) * dtype.itemsize != n_bytes:
+        raise GalleryError(
+            f"{name} is truncated or damaged: its header {shape} {dtype} asks for "
+            f"{math.prod(shape) * dtype.itemsize:,} bytes, it holds {n_bytes:,}; copy it again"
+        )
+    flat = np.frombuffer(buffer, dtype=dtype, offset=head.tell())
+    array = flat.reshape(shape[::-1]).T if fortran_order else flat.reshape(shape)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def read_npy(path: Path, sha256: str | None = None, name: str | None = None) -> np.ndarray:
+    """Read a .npy file in one go; with `sha256`, its bytes must have that checksum."""
+    name = name or Path(path).name
+    with open_regular(path) as file:
+        buffer = np.fromfile(file, dtype=np.uint8)
+    if sha256 is not None and hashlib.sha256(buffer.data).hexdigest() != sha256:
+        raise GalleryError(f"{name} is damaged: its checksum is not the manifest's; make it again")
+    return parse_npy(buffer, name)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read every array of a .npz file; sizes are checked before anything is unpacked."""
+    name = Path(path).name
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if len(members) > 64 or sum(m.file_size for m in members) > MAX_NPZ_BYTES:
+                raise GalleryError(f"{name} holds more than 64 arrays or 4 GB; save fewer")
+            arrays = {}
+            for member in members:
+                if not re.fullmatch(r"[\w .-]+\.npy", member.filename):
+                    raise GalleryError(f"{name} is not a .npz: it holds a file that is no array")
+                data = archive.read(member)
+                arrays[member.filename.removesuffix(".npy")] = parse_npy(data, name)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        raise GalleryError(f"{name} is not a whole .npz file; copy or make it again") from error
+    return arrays
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise GalleryError(
+            f"{path.name} is not a whole .safetensors file of plain numbers; save it as float32"
+        ) from error
+
+
+def read_embeddings(spec: str | Path) -> np.ndarray:
+    """Read embeddings that someone brings, one row an item.
+
+    Args:
+        spec: a .npy, .npz or .safetensors file, or `FILE[0]` for one slice of a 3-D array, or
+            `FILE[name]` for one of several arrays.
+
+    Returns:
+        [n, dim] numbers as saved: not yet checked for finiteness, not yet of unit length.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        GalleryError: it is no array file, is damaged, or is not two-dimensional.
+    """
+    path, part = Path(spec), None
+    named = re.fullmatch(r"(.+)\[([^\[\]]+)\]", str(spec))
+    if named and not path.exists():
+        path, part = Path(named[1]), named[2].strip()
+    with open_regular(path) as file:
+        first_bytes = file.read(64)
+    if first_bytes.startswith(b"PK"):
+        arrays = read_npz(path)
+    elif path.suffix == ".safetensors":
+        arrays = _read_safetensors(path)
+    else:
+        arrays = {"": read_npy(path)}
+    if part in arrays:
+        array, part = arrays[part], None
+    elif len(arrays) == 1:
+        array = next(iter(arrays.values()))
+    else:
+        raise GalleryError(
+            f"{path.name} holds the arrays {', '.join(arrays)}; say which, for example "
+            f"{path.name}[{next(iter(arrays), 'name')}]"
+        )
+    if part is not None:
+        if array.ndim < 3 or not part.isdecimal() or int(part) >= array.shape[0]:
+            raise GalleryError(f"{path.name} has no part [{part}]: its shape is {array.shape}")
+        array = array[int(part)]
+    if array.ndim == 3:
+        raise GalleryError(
+            f"{path.name} has shape {array.shape}, expected [n, dim]; name one slice, for example "
+            f"{path.name}[0]"
+        )
+    if array.ndim != 2 or 0 in array.shape:
+        raise GalleryError(f"{path.name} has shape {array.shape}, expected [n, dim] embeddings")
+    return array
+
+
+# ---- JSON and tables -----------------------------------------------------------------------------
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """Parse strict JSON: finite numbers, no key twice, no endless nesting."""
+    if len(text) > MAX_JSON_BYTES:
+        raise GalleryError(
+            f"{name} is {len(text):,} bytes of JSON, the limit is {MAX_JSON_BYTES:,}"
+        )
+    try:
+        return json.loads(
+            text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_no_duplicates
+        )
+    except (ValueError, RecursionError) as error:
+        raise GalleryError(f"{name} is not valid JSON ({error}); mend or make it again") from error
+
+
+def read_json(path: Path) -> Any:
+    """Read one strict JSON document."""
+    with open_regular(path) as file:
+        return parse_json(file.read(MAX_JSON_BYTES + 1), Path(path).name)
+
+
+def read_table(path: str | Path, plain: str = "text") -> list[dict[str, Any]]:
+    """Read a list that someone brings: .jsonl, .json (a list), .csv or .tsv with a header, or .txt.
+
+    Args:
+        path: the file; its suffix says what it is.
+        plain: the field that a line of a .txt file, or a bare string of a JSON list, becomes.
+
+    Returns:
+        one dict a row, in file order; empty lines of .jsonl and .txt files are left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        GalleryError: a row is malformed (named by its number), or there are none or too many.
+    """
+    path = Path(path)
+    with open_regular(path) as file:
+        raw = file.read()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GalleryError(f"{path.name} is not UTF-8 text; save it as UTF-8") from error
+    if path.suffix == ".jsonl":
+        lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        rows = [parse_json(line, f"{path.name} line {n}") for n, line in lines]
+    elif path.suffix == ".json":
+        rows = parse_json(text, path.name)
+        if not isinstance(rows, list):
+            raise GalleryError(f"{path.name} holds a {type(rows).__name__}, expected a list")
+    elif path.suffix in (".csv", ".tsv"):
+        rows = _read_csv(text, path.name)
+    else:
+        rows = [line.strip() for line in text.split("\n") if line.strip()]
+    rows = [{plain: row} if isinstance(row, str | int) else row for row in rows]
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise GalleryError(f"{path.name} has {len(rows):,} rows, expected 1 to {MAX_ROWS:,}")
+    for n, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise GalleryError(f"{path.name} row {n} is not an object with named fields")
+        if any(isinstance(value, str) and len(value) > MAX_FIELD for value in row.values()):
+            raise GalleryError(f"{path.name} row {n} has a field over {MAX_FIELD:,} characters")
+    return rows
+
+
+def _read_csv(text: str, name: str) -> list[dict[str, str]]:
+    header = text.split("\n", 1)[0]
+    delimiter = max("\t;,", key=header.count)
+    csv.field_size_limit(MAX_FIELD + 1)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = []
+    try:
+        for n, row in enumerate(reader, 1):
+            if None in row or None in row.values():
+                raise GalleryError(f"{name} row {n} has not as many fields as the header; mend it")
+            rows.append(row)
+    except csv.Error as error:
+        raise GalleryError(f"{name} row {len(rows) + 1} cannot be read: {error}") from error
+    return rows
+
+
+# ---- paths inside a folder -----------------------------------------------------------------------
+
+
+def resolve_inside(root: Path, relative: str) -> Path:
+    """Turn a relative path from a file we were given into a regular file under `root`.
+
+    Raises:
+        GalleryError: absolute, with a scheme, drive letter, `~` or NUL, missing, not a regular
+            file, or outside `root` once links are followed.
+    """
+    parts = relative.split("/") if isinstance(relative, str) else []
+    if (
+        not relative
+        or not parts
+        or relative.startswith(("/", "~"))
+        or ".." in parts
+        or any(c in relative for c in ":\\\0")
+    ):
+        raise GalleryError(f"media path {relative!r} must be relative to its gallery, without '..'")
+    path = Path(root) / relative
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise GalleryError(f"media file {relative!r} is missing; make the gallery again") from None
+    if not real.is_relative_to(Path(root).resolve()) or not real.is_file():
+        raise GalleryError(f"media path {relative!r} leads out of its gallery; copy the file in")
+    return real
+
+
+# ---- manifests -----------------------------------------------------------------------------------
+
+
+def _self_checksum(manifest: dict[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+    """Write manifest.json, the last file of a whole folder.
+
+    Args:
+        folder: holds the finished files; each is read, checksummed and flushed to disk.
+        kind: what the folder is, for example "gallery".
+        about: further fields that JSON can hold, for example "encoder" and "command".
+
+    Returns:
+        the manifest as written: format, kind, `about`, files {name: {size, sha256}}, checksum.
+    """
+    folder = Path(folder)
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    files = {
+        name: {"size": (folder / name).stat().st_size, "sha256": sha256_file(folder / name, True)}
+        for name in names
+        if name not in (MANIFEST, BUILDING, JOURNAL)
+    }
+    manifest = {"format": FORMAT_VERSION, "kind": kind, **about, "files": files}
+    manifest["checksum"] = _self_checksum(manifest)
+    write_json(folder / MANIFEST, manifest)
+    _sync_folder(folder)
+    return manifest
+
+
+def read_manifest(folder: Path, kind: str, make: str, verify: bool = False) -> dict[str, Any]:
+    """Read a folder's manifest and check that its files are there, of the right size.
+
+    Args:
+        folder: the folder.
+        kind: what it should be, for example "gallery".
+        make: the command that makes one, for messages.
+        verify: also check every file's SHA-256.
+
+    Raises:
+        GalleryError: missing, unfinished, damaged, of another kind or another format.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        raise GalleryError(_why_no_manifest(folder, kind, make))
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+        found = manifest.get("kind") if isinstance(manifest, dict) else "no manifest"
+        raise GalleryError(f"{folder} is not a {kind} (it says {found!r}); make one with `{make}`")
+    if manifest.get("format") != FORMAT_VERSION:
+        raise GalleryError(
+            f"{folder} has format {manifest.get('format')!r}, this version reads {FORMAT_VERSION}; "
+            f"make it again with `{make}`"
+        )
+    if manifest.get("checksum") != _self_checksum(manifest):
+        raise GalleryError(f"{folder}/{MANIFEST} is damaged; make it again with `{make}`")
+    for name, known in manifest["files"].items():
+        try:
+            found = os.stat(folder / name)
+        except OSError:
+            raise GalleryError(f"{folder}: {name} is missing; make it again") from None
+        if found.st_size != known["size"]:
+            raise GalleryError(
+                f"{folder}: {name} is damaged: {found.st_size:,} bytes, expected "
+                f"{known['size']:,}; make it again"
+            )
+        if verify and sha256_file(folder / name) != known["sha256"]:
+            raise GalleryError(f"{folder}: {name} is damaged (checksum); make it again")
+    return manifest
+
+
+def _why_no_manifest(folder: Path, kind: str, make: str) -> str:
+    for unfinished in (partial_of(folder), folder):
+        with contextlib.suppress(GalleryError, OSError, KeyError, TypeError):
+            command = read_json(unfinished / BUILDING)["command"]
+            return f"{folder} is not finished; finish it with `{command}`"
+    if folder.exists():
+        return f"{folder} is not a {kind}: it has no {MANIFEST}; make one with `{make}`"
+    return f"there is no {kind} {folder}; make one with `{make}`"
+
+
+# ---- a folder in the making ----------------------------------------------------------------------
+
+
+def partial_of(out: Path) -> Path:
+    """Where a folder is built before it takes its name."""
+    return out.with_name(f"{out.name}.partial")
+
+
+class Build:
+    """A folder in the making: `OUT.partial` until `finish` puts it, whole, in the place of `OUT`.
+
+    Use it as a context manager. A build that breaks off leaves `OUT.partial` with the command that
+    continues it; the same `recipe` finds its journal again, another one is refused.
+    """
+
+    def __init__(self, out: str | Path, command: str, recipe: dict[str, Any] | None = None):
+        """Begin or continue.
+
+        Args:
+            out: the folder to make; an old one of the same kind is replaced at the end.
+            command: the command line, kept in the manifest and told to whoever finds a half.
+            recipe: what must be equal for a journal to be continued; None never continues.
+        """
+        self.out = Path(os.path.abspath(out))
+        self.folder = partial_of(self.out)
+        self.command = command
+        self.recipe = recipe
+        self._lock: BinaryIO | None = None
+
+    def __enter__(self) -> "Build":
+        out, shown = self.out, self.out.name
+        if out.is_file() or (
+            out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir())
+        ):
+            raise GalleryError(f"{shown} exists and was not made by this command; name another")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._take_lock()  # before anything is removed: another builder may be at work
+        started = self._read_building()
+        continues = self.recipe is not None and started.get("recipe") == self.recipe
+        if started and not continues and (self.folder / JOURNAL).exists():
+            self.__exit__()
+            raise GalleryError(
+                f"{self.folder.name} was begun by `{started.get('command')}`; finish it with that, "
+                "or delete it"
+            )
+        if not continues:
+            self.__exit__()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            write_json(self.folder / BUILDING, {"command": self.command, "recipe": self.recipe})
+            self._take_lock()
+        return self
+
+    def _take_lock(self) -> None:
+        """Hold building.json until this process leaves; the kernel frees it after a kill."""
+        if not (self.folder / BUILDING).exists():
+            return
+        self._lock = open_regular(self.folder / BUILDING)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.__exit__()
+                raise GalleryError(f"{self.folder.name} is being written; wait for it") from None
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _read_building(self) -> dict[str, Any]:
+        with contextlib.suppress(GalleryError, OSError):
+            started = read_json(self.folder / BUILDING)
+            return started if isinstance(started, dict) else {}
+        return {}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What was noted before a break, oldest first; a torn last line is left out."""
+        path = self.folder / JOURNAL
+        if not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
+        noted = []
+        for line in lines:
+            with contextlib.suppress(GalleryError):
+                noted.append(parse_json(line, JOURNAL))
+        return noted
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add a line to the journal, on disk when this returns."""
+        with open(self.folder / JOURNAL, "a+b") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a torn line stays one bad line
+                    file.write(b"\n")
+            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+        """Write the manifest and put the folder in its place; returns the manifest."""
+        manifest = write_manifest(self.folder, kind, {**about, "command": self.command})
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        (self.folder / BUILDING).unlink()
+        if not self.out.exists() or not any(self.out.iterdir()):
+            os.replace(self.folder, self.out)
+        elif _exchange(self.folder, self.out):
+            shutil.rmtree(self.folder)  # the old one, after the swap
+        else:
+            old = self.out.with_name(f"{self.out.name}.old-{os.getpid()}")
+            os.rename(self.out, old)
+            os.rename(self.folder, self.out)
+            shutil.rmtree(old)
+        _sync_folder(self.out.parent)
+        return manifest
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders in one step (Linux renameat2), so that a reader always finds one whole."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0

@@ -1,0 +1,226 @@
+"""Captions -> a querybank on disk, and the biases that are fitted with it.
+
+B/bank_emb.npy   [n_bank, dim] float32 unit rows, in a random order so that a head is a sample
+B/captions.jsonl {"text"} a row            B/manifest.json   written last, as in a gallery
+G/biases/*.npz   one fitted bias each, with the digests of all that it was fitted on
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval import files
+from retrieval.errors import GalleryError
+from retrieval.gallery import EncoderId, Gallery, read_encoder_id, read_unit_rows
+from retrieval.normalisers import Bias
+from retrieval.similarity import unit_rows
+
+logger = logging.getLogger(__name__)
+
+MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
+SMALL_BANK = 500  # captions; below, estimates are noisy
+MAX_BIASES = 64  # files kept with one gallery
+
+
+@dataclass(frozen=True, eq=False)
+class Querybank:
+    """Embedded captions, used only to find hubs; never test queries."""
+
+    name: str
+    path: Path | None  # None for one that lives in memory only
+    captions: tuple[str, ...]
+    text_emb: np.ndarray  # [n_bank, dim] float32 unit rows
+    encoder: EncoderId
+    manifest: dict[str, Any] = field(default_factory=dict)
+    side: str = "text"  # what the rows embed: "text", or "video" to normalise video-to-text
+
+    def __len__(self) -> int:
+        return len(self.text_emb)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the embeddings, as in the manifest."""
+        known = self.manifest.get("files", {}).get("bank_emb.npy")
+        return known["sha256"] if known else files.digest_array(self.text_emb)
+
+    def head(self, n: int) -> "Querybank":
+        """The first n captions; rows are in random order, so these are a sample."""
+        if not 1 <= n <= len(self):
+            raise GalleryError(f"the bank has {len(self):,} captions, cannot take {n:,}")
+        if n == len(self):
+            return self
+        return replace(self, captions=self.captions[:n], text_emb=self.text_emb[:n], manifest={})
+
+    def check_fits(self, gallery: Gallery) -> None:
+        """Refuse a bank that another encoder made.
+
+        Raises:
+            GalleryError: the encoders differ.
+        """
+        ours, theirs = self.encoder, gallery.encoder
+        if ours.dim != theirs.dim:
+            raise GalleryError(
+                f"querybank has dim {ours.dim}, gallery has dim {theirs.dim}; rebuild the bank "
+                "with the gallery's encoder"
+            )
+        if ours != theirs:
+            raise GalleryError(
+                f"querybank was made by the encoder {ours.name} ({ours.digest[:8]}), the gallery "
+                f"by {theirs.name} ({theirs.digest[:8]}); rebuild the bank with the gallery's"
+            )
+
+
+def write_querybank(
+    out: str | Path,
+    text_emb: np.ndarray,
+    captions: Sequence[str] | None,
+    encoder: EncoderId,
+    command: str = MAKE,
+    side: str = "text",
+    seed: int = 0,
+) -> None:
+    """Write a querybank, whole or not at all.
+
+    Args:
+        out: the folder to make; an older bank of that name is replaced at the end.
+        text_emb: [n_bank, dim], any length of rows.
+        captions: one a row; None names rows by their number.
+        encoder: what made the embeddings.
+        command: the command that makes this bank again.
+        side: what the rows embed, "text" or "video".
+        seed: of the random order that rows are kept in.
+
+    Raises:
+        GalleryError: rows and captions disagree.
+        ValueError: a row is NaN, infinite or zero (named).
+    """
+    emb = unit_rows(text_emb, "the bank embeddings")
+    if emb.shape[1] != encoder.dim:
+        raise GalleryError(f"bank embeddings have dim {emb.shape[1]}, expected {encoder.dim}")
+    if captions is None:
+        captions = [f"bank row {n}" for n in range(len(emb))]
+    if len(captions) != len(emb):
+        raise GalleryError(
+            f"there are {len(emb):,} bank embeddings and {len(captions):,} captions; give one a row"
+        )
+    order = np.random.default_rng(seed).permutation(len(emb))
+    with files.Build(out, command) as build:
+        files.write_npy(build.folder / "bank_emb.npy", emb[order])
+        files.write_jsonl(build.folder / "captions.jsonl", ({"text": captions[n]} for n in order))
+        about = {"n_items": len(emb), "dim": encoder.dim, "encoder": asdict(encoder), "side": side}
+        build.finish("querybank", about)
+
+
+def open_querybank(path: str | Path, verify: bool = False) -> Querybank:
+    """Open a querybank; a damaged, unfinished or foreign one is refused in one sentence."""
+    path = Path(path)
+    manifest = files.read_manifest(path, "querybank", MAKE, verify)
+    encoder = read_encoder_id(manifest, path)
+    emb = read_unit_rows(path, "bank_emb.npy", manifest, encoder.dim)
+    known = manifest["files"].get("captions.jsonl")
+    if known is None or files.sha256_file(path / "captions.jsonl") != known["sha256"]:
+        raise GalleryError(f"{path}: captions.jsonl is damaged; make the bank again")
+    rows = files.read_table(path / "captions.jsonl")
+    if len(rows) != len(emb):
+        raise GalleryError(f"{path} has {len(emb)} embeddings and {len(rows)} captions")
+    captions = tuple(files.clean_text(str(row.get("text", ""))) for row in rows)
+    side = manifest.get("side", "text")
+    return Querybank(path.resolve().name, path, captions, emb, encoder, manifest, side)
+
+
+def read_captions(path: str | Path) -> list[str]:
+    """Read bank captions from a list: .txt lines, or the field text, caption or sentence."""
+    captions = []
+    for n, row in enumerate(files.read_table(path), 1):
+        text = next((row[key] for key in ("text", "caption", "sentence") if row.get(key)), None)
+        if not isinstance(text, str) or not files.clean_text(text):
+            raise GalleryError(f"{Path(path).name} row {n} has no text; name it in a field 'text'")
+        captions.append(files.clean_text(text))
+    return captions
+
+
+# ---- biases --------------------------------------------------------------------------------------
+
+
+def fitted_on(
+    gallery: Gallery, bank: Querybank, normaliser: str, beta: float | None, k: int, n_bank: int
+) -> dict[str, Any]:
+    """All that a bias depends on; a bias fitted on anything else is refused."""
+    return {
+        "encoder": gallery.encoder.digest,
+        "gallery": gallery.digest,
+        "bank": bank.digest,
+        "n_bank": n_bank,
+        "normaliser": normaliser,
+        "beta": beta,
+        "k": k,
+    }
+
+
+def bias_path(gallery: Gallery, on: dict[str, Any]) -> Path | None:
+    """Where a bias is kept with its gallery; None for a gallery in memory."""
+    if gallery.path is None:
+        return None
+    beta = "auto" if on["beta"] is None else f"{on['beta']:g}"
+    name = f"{on['normaliser']}-beta{beta}-k{on['k']}-n{on['n_bank']}-{on['bank'][:8]}.npz"
+    return gallery.path / "biases" / name
+
+
+def save_bias(path: Path, bias: Bias, on: dict[str, Any]) -> None:
+    """Keep a fitted bias with the digests of all that it was fitted on."""
+    path.parent.mkdir(exist_ok=True)
+    arrays = {"values": bias.values, "k_occurrence": bias.k_occurrence}
+    if bias.active is not None:
+        arrays["active"] = bias.active
+    about = {
+        "format": files.FORMAT_VERSION,
+        "fitted_on": on,
+        "normaliser": bias.normaliser,
+        "beta": bias.beta,
+        "k": bias.k,
+        "n_bank": bias.n_bank,
+        "sha256": {name: files.digest_array(array) for name, array in arrays.items()},
+    }
+    text = json.dumps(about, sort_keys=True).encode()
+    files.write_npz(path, {**arrays, "about": np.frombuffer(text, dtype=np.uint8)})
+
+
+def load_bias(path: Path, on: dict[str, Any], n_gallery: int) -> Bias:
+    """Read a kept bias.
+
+    Args:
+        path: the .npz file.
+        on: what it must have been fitted on, from `fitted_on`.
+        n_gallery: how many items it must have.
+
+    Raises:
+        GalleryError: damaged, or fitted on another encoder, gallery, bank or setting.
+        FileNotFoundError: there is none.
+    """
+    arrays = files.read_npz(path)
+    about = files.parse_json(bytes(arrays.pop("about", np.zeros(0, np.uint8))), path.name)
+    found = about.get("fitted_on", {})
+    for part, wanted in on.items():
+        if found.get(part) != wanted:
+            raise GalleryError(
+                f"bias {path.name} was fitted on another {part} ({str(found.get(part))[:8]}, not "
+                f"{str(wanted)[:8]}); delete it, it is fitted again"
+            )
+    whole = {name: files.digest_array(array) for name, array in arrays.items()}
+    if about.get("sha256") != whole or any(a.shape != (n_gallery,) for a in arrays.values()):
+        raise GalleryError(f"bias {path.name} is damaged; delete it, it is fitted again")
+    return Bias(
+        values=arrays["values"],
+        active=arrays.get("active"),
+        k_occurrence=arrays["k_occurrence"],
+        normaliser=about["normaliser"],
+        beta=about["beta"],
+        k=about["k"],
+        n_bank=about["n_bank"],
+    )
