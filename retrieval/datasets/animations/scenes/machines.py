@@ -356,7 +356,7 @@ def newtons_cradle(look: Look, rng: np.random.Generator) -> Frame:
             angle = math.radians(swing if moves else 0)
             places.append((x - length * math.sin(angle), top + length * math.cos(angle)))
             draw.line([(x, top), places[-1]], fill=string, width=2)
-        for x, y in places:
+        for x, _ in places:
             shadow(img, x, 270, 20, 5, 0.35)
         for x, y in places:
             stamp(img, picture, x, y)
