@@ -5,22 +5,35 @@ Similarities are computed once per query and shared by both rankings; what a set
 querybank (bias, k-occurrence) is fitted once and kept.
 """
 
-import dataclasses
 import logging
-import math
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrieval import hubness, metrics
+from retrieval.answers import (
+    Curve,
+    Explanation,
+    GroundTruth,
+    Hub,
+    HubnessReport,
+    NearCaption,
+    QueryChange,
+    QueryChanges,
+    Ranking,
+    Result,
+    SearchResult,
+    Settings,
+    clean_query,
+    whole_number,
+)
 from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
-from retrieval.files import clean_text
 from retrieval.gallery import EXTERNAL, FILM_LIBRARY, Gallery, Item, open_gallery
 from retrieval.normalisers import NORMALISERS, Bias, get_normaliser, penalty_shares
 from retrieval.querybank import (
@@ -34,302 +47,15 @@ from retrieval.querybank import (
     save_bias,
 )
 from retrieval.similarity import SimTiles, top_k, unit_rows
+from retrieval.strength import Bend
 
 logger = logging.getLogger(__name__)
 
-MAX_QUERY = 300  # characters
-MAX_TOP = 100  # results of one ranking
-MAX_BETA = 1e6  # per unit of similarity; beyond, the largest bank similarity is all that counts
 N_NEAREST = 3  # bank captions an explanation names
 N_BIGGEST = 10  # hubs a report names
 KEEP_BIAS_S = 0.5  # a bias that took longer to fit is kept on disk
 FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
 MATRIX_CELLS = 2**26  # a matrix of stored queries up to this size is kept
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a reader may choose; the defaults are the page's."""
-
-    left: str = "none"  # normaliser of the left ranking
-    right: str = "qbnorm"  # normaliser of the right ranking
-    beta: float | None = None  # inverse temperature, per unit of similarity; None: scale-free
-    k: int = 1  # items of each bank caption that count
-    bank_size: int | None = None  # first captions of the bank; None means all
-    top: int = 10  # results of a ranking, 1..100
-    strength: float = 1.0  # share of the bias applied on the right, 0 (raw) to 1
-
-    def validated(self, n_gallery: int | None = None, n_bank: int | None = None) -> "Settings":
-        """Check every field; whole numbers may come as floats.
-
-        Args:
-            n_gallery: gallery items, an upper limit of k.
-            n_bank: bank captions, an upper limit of the bank size.
-
-        Raises:
-            SettingsError: a field is unknown, not a number, or out of range.
-        """
-        for name in (self.left, self.right):
-            if not isinstance(name, str) or name not in NORMALISERS:
-                raise SettingsError(
-                    f"unknown normaliser {str(name)[:40]!r}; available: {', '.join(NORMALISERS)}"
-                )
-        beta = self.beta
-        if beta is not None:
-            beta = _number("beta", beta)
-            if not 0 < beta <= MAX_BETA:
-                raise SettingsError(
-                    f"beta must be above 0 and at most {MAX_BETA:,.0f}, got {beta:g}"
-                )
-        strength = _number("strength", self.strength)
-        if not 0 <= strength <= 1:
-            raise SettingsError(f"strength must be between 0 (raw) and 1, got {strength:g}")
-        bank_size = self.bank_size
-        if bank_size is not None:
-            bank_size = _whole("bank size", bank_size, n_bank, "the bank's captions")
-        return replace(
-            self,
-            beta=beta,
-            k=_whole("k", self.k, n_gallery, "the gallery size"),
-            bank_size=bank_size,
-            top=_whole("top", self.top, MAX_TOP),
-            strength=strength,
-        )
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise SettingsError(f"{name} must be a number, got {str(value)[:40]!r}")
-    if not math.isfinite(value):
-        raise SettingsError(f"{name} must be a finite number, got {value}")
-    return float(value)
-
-
-def _whole(name: str, value: Any, most: int | None, what: str = "") -> int:
-    number = _number(name, value)
-    if number != int(number) or number < 1 or (most is not None and number > most):
-        limit = "1 or more" if most is None else f"1..{most:,}{f' ({what})' if what else ''}"
-        raise SettingsError(f"{name} must be a whole number, {limit}, got {number:g}")
-    return int(number)
-
-
-def clean_query(query: Any, most: int = MAX_QUERY) -> str:
-    """Check a typed query: NFC, control and bidi-override characters removed, spaces single.
-
-    Raises:
-        QueryError: not text, empty, with a null byte, or over `most` characters.
-    """
-    if not isinstance(query, str):
-        raise QueryError(f"the query must be text, got {type(query).__name__}")
-    if "\0" in query:
-        raise QueryError("the query holds a null byte; remove it and search again")
-    # A paste of megabytes is refused by its start, before anything walks over all of it.
-    text = clean_text(query[: 20 * most])
-    if not text:
-        raise QueryError("the query is empty; type a sentence")
-    if len(text) > most:
-        n_words = len(text[:most].split())
-        word = text[:most].split()[-1] if text[most] != " " else text[most:].split()[0]
-        length = f"{len(text):,}" if len(query) <= 20 * most else f"over {20 * most:,}"
-        raise QueryError(
-            f"the query has {length} characters, the limit is {most}: it would be cut at word "
-            f"{n_words} ({clean_text(word[:30])!r}); shorten it"
-        )
-    return text
-
-
-# ---- what the engine answers ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Result:
-    """One row of a ranking."""
-
-    rank: int  # place, best is 1; of equal scores the earlier gallery row comes first
-    id: str
-    score: float  # similarity less the applied bias
-    other_rank: int  # place in the other ranking
-    bias: float  # what the normaliser takes off at full strength, less its mean over the gallery
-    k_occurrence: int  # bank captions that have the video in their top k
-    is_hub: bool  # k_occurrence >= 2 mu and >= 2, mu = k * n_bank / n_gallery
-    is_ground_truth: bool
-    caption: str | None
-    tied_with: int  # other videos of exactly this score
-    takes_over_at: float | None  # right ranking, risen: strength from which on it holds its place
-    extras: dict[str, Any] = field(default_factory=dict)  # of the item: theme, url, ...
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """One of the two columns."""
-
-    normaliser: str  # short name
-    title: str  # for people
-    results: tuple[Result, ...]  # top ones, then the ground truth where it is below them
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Where the correct video stands; ties share their mean rank, as in the metrics."""
-
-    id: str
-    left_rank: float
-    right_rank: float
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The answer to one query, with all that a view of it needs.
-
-    `to_dict()` is the one JSON object of the command line, the API and the page's download:
-
-        query, query_id     the text asked; id of the stored query, or null for a typed one
-        settings            left, right, beta (null: scale-free), k, bank_size, top, strength
-        active              whether the right normaliser was applied to this query
-        reason              the sentence that says so
-        rankings            left and right: {normaliser, title, results: [{rank, id, score,
-                            other_rank, bias, k_occurrence, is_hub, is_ground_truth, caption,
-                            tied_with, takes_over_at, extras}]}
-        ground_truth        {id, left_rank, right_rank}, or null
-        leads               [{strength, id}]: who is first from which strength on, 0 to 1
-        unknown_words       words of a typed query that the encoder never saw
-        warning             about a small bank, or null
-        n_gallery, n_bank   videos ranked; bank captions used
-        beta_used           the resolved beta of the right normaliser, or null
-        versions            digests of gallery, bank and encoder
-    """
-
-    query: str
-    query_id: str | None
-    settings: Settings
-    active: bool
-    reason: str
-    rankings: tuple[Ranking, Ranking]
-    ground_truth: GroundTruth | None
-    unknown_words: tuple[str, ...]
-    warning: str | None
-    n_gallery: int
-    n_bank: int
-    beta_used: float | None
-    leads: tuple[tuple[float, str], ...]  # (strength, id), from (0.0, raw top video) on
-    versions: dict[str, Any]
-    timings_ms: dict[str, float]  # encode, similarity, normalise, rank; not part of to_dict
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer as plain Python values, see the class."""
-        whole = {
-            each.name: _plain(getattr(self, each.name))
-            for each in dataclasses.fields(self)
-            if each.name != "timings_ms"
-        }
-        whole["leads"] = [{"strength": strength, "id": known} for strength, known in self.leads]
-        return whole
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-@dataclass(frozen=True)
-class NearCaption:
-    """A bank caption that pulls a video."""
-
-    caption: str
-    sim: float  # its similarity to the video
-    share: float  # of the video's penalty, 0..1; the shares of all bank captions sum to one
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a video's score is what it is."""
-
-    video_id: str
-    normaliser: str  # the one explained: the right one, or the left where the right is "none"
-    sentence: str  # the gist; says so where there is no penalty
-    bias: float  # what is taken off at full strength, less its mean over the gallery
-    bias_percentile: float  # percent of the gallery with a lower bias
-    median_bias: float
-    k_occurrence: int  # bank captions that have the video in their top k
-    median_k_occurrence: float
-    is_hub: bool
-    k: int
-    n_bank: int
-    beta: float | None  # as resolved
-    nearest: tuple[NearCaption, ...]  # by share, largest first; empty where there is no penalty
-    share_shown: float  # sum of their shares
-    applied: float | None  # what is taken off for this query at this strength; None without query
-    sim: float | None  # raw similarity to this query
-
-
-@dataclass(frozen=True)
-class QueryChange:
-    """What normalisation did to one stored query."""
-
-    id: str
-    text: str
-    video_id: str  # the correct video
-    raw_rank: float  # its rank on the left; ties share their mean
-    norm_rank: float  # its rank on the right
-    delta: float  # places gained; negative where it fell
-    active: bool  # whether the right normaliser was applied
-    top_hub: str | None  # the raw best video, where it is a hub and not the correct one
-
-
-@dataclass(frozen=True)
-class QueryChanges:
-    """What normalisation did to every stored query."""
-
-    rows: tuple[QueryChange, ...]  # in stored order
-    helped: int
-    hurt: int
-    unchanged: int
-    metrics_raw: dict[str, float]  # left, from metrics.summarise
-    metrics_norm: dict[str, float]  # right
-
-
-@dataclass(frozen=True)
-class Hub:
-    """A video that is retrieved too often."""
-
-    id: str
-    count_raw: int
-    count_norm: int
-
-
-@dataclass(frozen=True, eq=False)
-class HubnessReport:
-    """How evenly the places of both rankings are shared out."""
-
-    k: int
-    over: str  # "queries" or "bank"
-    n_queries: int
-    counts_raw: np.ndarray  # [n_gallery] k-occurrence on the left
-    counts_norm: np.ndarray  # [n_gallery] on the right
-    raw: hubness.Hubness  # measures, with their values under chance in .chance
-    norm: hubness.Hubness
-    biggest: tuple[Hub, ...]  # most retrieved on the left first
-    r1_raw: float | None  # R@1 of the stored queries in percent; None without any
-    r1_norm: float | None
-    in_sample: bool  # counted on the very captions that the bias was fitted on
-
-
-@dataclass(frozen=True)
-class Curve:
-    """R@1 of the stored queries against one setting."""
-
-    setting: str  # "bank_size" or "beta"
-    values: tuple[float, ...]
-    r1_norm: tuple[float, ...]  # percent, one per value
-    r1_raw: float  # percent, without normalisation
-
-
-# ---- the engine ----------------------------------------------------------------------------------
 
 
 class _Kept:
@@ -483,7 +209,7 @@ class Engine:
         )
         clock.lap("normalise")
         truth = None if row is None else int(self.gallery.queries.correct[row])
-        bend = _Bend(sims[0], right.centred, settings.strength if active else 0.0)
+        bend = Bend(sims[0], right.centred, settings.strength if active else 0.0)
         rankings = (
             self._ranking(settings.left, scores, 0, settings.top, right, truth, None),
             self._ranking(settings.right, scores, 1, settings.top, right, truth, bend),
@@ -593,7 +319,7 @@ class Engine:
             SettingsError: k is outside the gallery, or `over` is unknown.
         """
         settings = replace(self._checked(settings), top=1)
-        k = _whole("k", k, len(self.gallery), "the gallery size")
+        k = whole_number("k", k, len(self.gallery), "the gallery size")
         if over not in ("queries", "bank"):
             raise SettingsError(f"hubness is counted over 'queries' or 'bank', got {over!r}")
         return self._reports.get(
@@ -730,7 +456,7 @@ class Engine:
         top: int,
         explained: _Fitted,
         truth: int | None,
-        bend: "_Bend | None",
+        bend: "Bend | None",
     ) -> Ranking:
         own, other = scores[side], scores[1 - side]
         columns = top_k(own, min(top, len(own))).tolist()
@@ -954,64 +680,6 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = 1000 * (now - self._last)
         self._last = now
-
-
-class _Bend:
-    """How one query's ranking changes as strength goes from 0 to the shown one.
-
-    Every score is a line in the strength w, s[j] - w * b[j], so two items change places at most
-    once, at (s[i] - s[j]) / (b[i] - b[j]).
-    """
-
-    def __init__(self, sims: np.ndarray, bias: np.ndarray, strength: float) -> None:
-        """Args: [n_gallery] raw similarities, [n_gallery] bias, shown strength 0..1."""
-        self.sims = sims.astype(np.float64)
-        self.bias = bias.astype(np.float64)
-        self.strength = strength
-
-    def takes_over_at(self, column: int) -> float | None:
-        """Smallest strength from which on, up to the shown one, the item keeps its shown place.
-
-        None for an item that did not rise.
-        """
-        if self.strength == 0:
-            return None
-        before = self._ahead(self.sims, column)
-        after = self._ahead(self.sims - self.strength * self.bias, column)
-        if np.count_nonzero(after) >= np.count_nonzero(before):
-            return None
-        crossed = np.flatnonzero(before != after)
-        at = (self.sims[crossed] - self.sims[column]) / (self.bias[crossed] - self.bias[column])
-        # Walk down from the shown strength: below `at`, those it passed are ahead again.
-        step = np.where(before[crossed], 1, -1)
-        order = np.argsort(-at, kind="stable")
-        at, lost = at[order], np.cumsum(step[order])
-        ends = np.append(at[1:] != at[:-1], True)  # crossings at one strength count together
-        return float(np.clip(at[ends & (lost > 0)][0], 0.0, self.strength))
-
-    @staticmethod
-    def _ahead(scores: np.ndarray, column: int) -> np.ndarray:
-        ahead = scores > scores[column]
-        ahead[:column] |= scores[:column] == scores[column]
-        return ahead
-
-    def leads(self) -> list[tuple[float, int]]:
-        """Who is first from which strength on, between 0 and 1: [(0.0, raw best), ...]."""
-        leader = int(self.sims.argmax())
-        leads, at = [(0.0, leader)], 0.0
-        while True:
-            lighter = np.flatnonzero(self.bias < self.bias[leader])
-            if not len(lighter):
-                return leads
-            meets = (self.sims[leader] - self.sims[lighter]) / (
-                self.bias[leader] - self.bias[lighter]
-            )
-            first = np.lexsort((self.bias[lighter], meets))[0]
-            at = max(at, float(meets[first]))
-            if at > 1:
-                return leads
-            leader = int(lighter[first])
-            leads.append((at, leader))
 
 
 def open_engine(

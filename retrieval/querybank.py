@@ -6,7 +6,6 @@ G/biases/*.npz   one fitted bias each, with the digests of all that it was fitte
 """
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from retrieval import files
+from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, read_encoder_id, read_unit_rows
 from retrieval.normalisers import Bias
 from retrieval.similarity import unit_rows
-
-logger = logging.getLogger(__name__)
 
 MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
 SMALL_BANK = 500  # captions; below, estimates are noisy
@@ -110,7 +108,7 @@ def write_querybank(
             f"there are {len(emb):,} bank embeddings and {len(captions):,} captions; give one a row"
         )
     order = np.random.default_rng(seed).permutation(len(emb))
-    with files.Build(out, command) as build:
+    with Build(out, command) as build:
         files.write_npy(build.folder / "bank_emb.npy", emb[order])
         files.write_jsonl(build.folder / "captions.jsonl", ({"text": captions[n]} for n in order))
         about = {"n_items": len(emb), "dim": encoder.dim, "encoder": asdict(encoder), "side": side}

@@ -9,7 +9,8 @@ from retrieval.engine import Engine
 from retrieval.gallery import EncoderId, Gallery, open_gallery, write_gallery
 from retrieval.querybank import Querybank, open_querybank, write_querybank
 
-WORDS = "red blue green dog cat bird runs flies sleeps on the beach street roof at night".split()
+WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "flies", "sleeps", "on", "the"]
+WORDS += ["beach", "street", "roof", "at", "night"]
 
 
 class FakeEncoder:

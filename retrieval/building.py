@@ -1,0 +1,152 @@
+"""A folder in the making -> in its place, whole or not at all; a build that broke off continues.
+
+Everything is written to `OUT.partial`; the manifest is its last file, and one rename puts it in the
+place of `OUT`, so a reader finds the old folder or the new one and never a mixture.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from retrieval.errors import GalleryError
+from retrieval.files import (
+    BUILDING,
+    JOURNAL,
+    MANIFEST,
+    open_regular,
+    parse_json,
+    partial_of,
+    read_json,
+    sync_folder,
+    write_json,
+    write_manifest,
+)
+
+try:
+    import fcntl
+except ImportError:  # not on every platform; two builders at once are then not told apart
+    fcntl = None
+
+
+class Build:
+    """A folder in the making: `OUT.partial` until `finish` puts it, whole, in the place of `OUT`.
+
+    Use it as a context manager. A build that breaks off leaves `OUT.partial` with the command that
+    continues it; the same `recipe` finds its journal again, another one is refused.
+    """
+
+    def __init__(self, out: str | Path, command: str, recipe: dict[str, Any] | None = None):
+        """Begin or continue.
+
+        Args:
+            out: the folder to make; an old one of the same kind is replaced at the end.
+            command: the command line, kept in the manifest and told to whoever finds a half.
+            recipe: what must be equal for a journal to be continued; None never continues.
+        """
+        self.out = Path(os.path.abspath(out))
+        self.folder = partial_of(self.out)
+        self.command = command
+        self.recipe = recipe
+        self._lock: BinaryIO | None = None
+
+    def __enter__(self) -> "Build":
+        out, shown = self.out, self.out.name
+        if out.is_file() or (
+            out.is_dir() and not (out / MANIFEST).is_file() and any(out.iterdir())
+        ):
+            raise GalleryError(f"{shown} exists and was not made by this command; name another")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._take_lock()  # before anything is removed: another builder may be at work
+        started = self._read_building()
+        continues = self.recipe is not None and started.get("recipe") == self.recipe
+        if started and not continues and (self.folder / JOURNAL).exists():
+            self.__exit__()
+            raise GalleryError(
+                f"{self.folder.name} was begun by `{started.get('command')}`; finish it with that, "
+                "or delete it"
+            )
+        if not continues:
+            self.__exit__()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            write_json(self.folder / BUILDING, {"command": self.command, "recipe": self.recipe})
+            self._take_lock()
+        return self
+
+    def _take_lock(self) -> None:
+        """Hold building.json until this process leaves; the kernel frees it after a kill."""
+        if not (self.folder / BUILDING).exists():
+            return
+        self._lock = open_regular(self.folder / BUILDING)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.__exit__()
+                raise GalleryError(f"{self.folder.name} is being written; wait for it") from None
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _read_building(self) -> dict[str, Any]:
+        with contextlib.suppress(GalleryError, OSError):
+            started = read_json(self.folder / BUILDING)
+            return started if isinstance(started, dict) else {}
+        return {}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What was noted before a break, oldest first; a torn last line is left out."""
+        path = self.folder / JOURNAL
+        if not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
+        noted = []
+        for line in lines:
+            with contextlib.suppress(GalleryError):
+                noted.append(parse_json(line, JOURNAL))
+        return noted
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add a line to the journal, on disk when this returns."""
+        with open(self.folder / JOURNAL, "a+b") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a torn line stays one bad line
+                    file.write(b"\n")
+            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
+        """Write the manifest and put the folder in its place; returns the manifest."""
+        manifest = write_manifest(self.folder, kind, {**about, "command": self.command})
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        (self.folder / BUILDING).unlink()
+        if not self.out.exists() or not any(self.out.iterdir()):
+            os.replace(self.folder, self.out)
+        elif _exchange(self.folder, self.out):
+            shutil.rmtree(self.folder)  # the old one, after the swap
+        else:
+            old = self.out.with_name(f"{self.out.name}.old-{os.getpid()}")
+            os.rename(self.out, old)
+            os.rename(self.folder, self.out)
+            shutil.rmtree(old)
+        sync_folder(self.out.parent)
+        return manifest
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two folders in one step (Linux renameat2), so that a reader always finds one whole."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
