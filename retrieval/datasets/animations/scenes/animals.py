@@ -41,7 +41,7 @@ _TINT = {
     "dawn": (255, 226, 212),
     "day": (255, 255, 255),
     "dusk": (226, 160, 150),
-    "night": (96, 112, 168),
+    "night": (118, 134, 188),
 }
 _TIME = {
     "dawn": ("at dawn", "at sunrise", "in the early morning"),
@@ -975,8 +975,8 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
         pen = ImageDraw.Draw(picture)
         body = []
         for i in range(n):
-            run = i * 3.7 + 46 * t
-            x = W / 2 + sign * (run - 250)
+            run = i * 3.4 + 20 * t
+            x = W / 2 + sign * (run - 186)
             y = 212 + 46 * math.sin(run / 40 + phase)
             r = 17 * min(1.0, 0.16 + i / 34) * (1 - 0.25 * ease((i - 76) / 14))
             body.append((x, y, r))
@@ -996,7 +996,7 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
         for x, y, r in body[8:84:2]:
             disc(pen, x, y - r * 0.5, r * 0.14, shade(colour, 1.6))
         x, y, _ = body[-1]
-        slope = math.atan2(46 / 40 * math.cos(((n - 1) * 3.7 + 46 * t) / 40 + phase), 1) * 0.6
+        slope = math.atan2(46 / 40 * math.cos(((n - 1) * 3.4 + 20 * t) / 40 + phase), 1) * 0.6
         fx, fy = sign * math.cos(slope), math.sin(slope)
         out = 16 * ease(2 * wave(t, 1.0))
         if out > 1:
@@ -1077,7 +1077,7 @@ def _rabbit(colour: Colour, leap: float) -> Image.Image:
     captions=(
         "{n} {colour} {n|rabbit|rabbits} {n|hops|hop} {facing} across {place} {time}",
         "{time} {n} {colour} {n|rabbit|rabbits} {n|hops|hop} over {place} [{facing}]",
-        "{n} {colour} {n|rabbit|rabbits} hopping {facing} (through|across) {place} [{time}]",
+        "{n} {colour} {n|rabbit|rabbits} hopping {facing} across {place} [{time}]",
         "across {place} {n|hops|hop} {n} {colour} {n|bunny|bunnies} [{time}]",
         "{n} long-eared {colour} {n|rabbit|rabbits} (jumping|hopping) {facing} [over {place}] {time}",
     ),
@@ -1116,12 +1116,12 @@ def hopping_rabbit(look: Look, rng: np.random.Generator) -> Frame:
             x, y, r = rng.random() * W, 224 + 110 * rng.random(), 12 + 24 * rng.random()
             draw.ellipse((x - r, y - r * 0.2, x + r, y + r * 0.2), fill=mix(ground, (150, 170, 205) if time == "day" else shade(ground, 0.8), 0.45))
     n = int(look["n"])
-    size = {1: 1.15, 2: 0.86, 3: 0.7}[n]
+    size = {1: 1.3, 2: 0.95, 3: 0.76}[n]
     base_colour = {"white": (248, 246, 242), "black": (56, 54, 62), "grey": (140, 146, 156), "brown": (146, 94, 58)}
     colour = _lit(base_colour[look["colour"]], time, 0.25)
     poses = [turned(_flip(_rabbit(colour, k / 5), look["facing"]), 0, size) for k in range(6)]
     sign = 1 if look["facing"] == "right" else -1
-    lanes = [((i - (n - 1) / 2) * 132 + 8 * rng.normal(), 244 + (26, -6, 14)[i % 3] * (n > 1)) for i in range(n)]
+    lanes = [((i - (n - 1) / 2) * (150 if n == 2 else 116) + 6 * rng.normal(), 244 + (26, -6, 14)[i % 3] * (n > 1)) for i in range(n)]
     phases = np.arange(n) / n + 0.3 * rng.random()
 
     def frame(t: float) -> Image.Image:
@@ -1130,7 +1130,7 @@ def hopping_rabbit(look: Look, rng: np.random.Generator) -> Frame:
             beat = 1.0 * t + phase
             whole, part = math.floor(beat), beat % 1
             u = min(max((part - 0.25) / 0.75, 0), 1)  # crouches first, then flies
-            x += sign * (54 * (whole + ease(u) * 0.4 + 0.6 * u - phase) - 81)
+            x = W / 2 + x + sign * (40 * (whole + ease(u) * 0.4 + 0.6 * u - phase) - 60)
             up = 4 * u * (1 - u)
             shadow(picture, x, y + 64 * size, 66 * size * (1 - 0.25 * up), 12 * size, 0.42)
             tilt = sign * 16 * (1 - 2 * u) * (0 < u < 1)
