@@ -37,6 +37,12 @@ from retrieval.datasets.animations.canvas import (
 )
 from retrieval.datasets.animations.scene import Frame, Look, scene
 
+_HILLS: dict[str, tuple[Colour, Colour]] = {  # far and near, at a time of day
+    "day": ((136, 166, 204), (90, 128, 160)),
+    "dusk": ((150, 76, 110), (98, 50, 88)),
+    "night": ((74, 88, 136), (44, 56, 98)),
+    "storm": ((50, 54, 66), (30, 34, 44)),
+}
 # How bright and of what tint things are at a time of day.
 _LIGHT = {"day": 1.0, "dusk": 0.8, "night": 0.55, "overcast": 0.88, "storm": 0.62}
 _SEA: dict[str, tuple[Colour, Colour]] = {  # far and near
@@ -1241,13 +1247,9 @@ def rocking_boat(look: Look, rng: np.random.Generator) -> Frame:
     elif time == "dusk":
         glow(background, 110, horizon - 6, 170, (255, 190, 120), 0.9)
         disc(ImageDraw.Draw(background), 110, horizon - 12, 32, (255, 232, 170))
-    haze = mix(
-        SKY_AT[time],
-        (60, 80, 110) if time != "dusk" else (90, 50, 90),
-        0.62 if light > 0.6 else 0.5,
-    )
+    peaks, haze = _HILLS[time]
     if look["shore"] == "mountains":
-        fill_below(background, ridge(rng, W, 70, 160, 130), mix(haze, SKY_AT[time], 0.45))
+        fill_below(background, ridge(rng, W, 70, 160, 130), peaks)
         fill_below(background, ridge(rng, W, 118, 164, 90), haze)
     elif look["shore"] == "town":
         draw = ImageDraw.Draw(background)
@@ -1276,7 +1278,12 @@ def rocking_boat(look: Look, rng: np.random.Generator) -> Frame:
     sea_below(background, horizon, time, rng)
     cover = clouds(
         rng,
-        {"day": (255, 255, 255), "storm": (70, 74, 88)}.get(time, (150, 110, 130)),
+        {
+            "day": (255, 255, 255),
+            "dusk": (150, 110, 130),
+            "night": (52, 60, 96),
+            "storm": (70, 74, 88),
+        }[time],
         0.75 if time == "storm" else 0.35,
     )
     boat = _boat(look["kind"], shade(PAINT[look["colour"]], max(light, 0.82)))
@@ -1285,7 +1292,8 @@ def rocking_boat(look: Look, rng: np.random.Generator) -> Frame:
         dim.putalpha(boat.getchannel("A"))
         boat = dim
     boat = boat.resize((270, 258), Image.Resampling.BILINEAR)
-    tilts = [boat.rotate(a, Image.Resampling.BICUBIC) for a in range(-12, 13)]
+    steep = 11 if time == "storm" else 7
+    tilts = [boat.rotate(a, Image.Resampling.BILINEAR) for a in range(-steep, steep + 1)]
     height = {"storm": 15, "day": 7, "dusk": 6, "night": 7}[time]
     x = np.arange(0, W + 8, 8)
     drops = rng.random((60, 3))
@@ -1303,8 +1311,8 @@ def rocking_boat(look: Look, rng: np.random.Generator) -> Frame:
         for layer in range(5):
             if layer == 2:
                 sway = wave(t, 2 / 3, start)
-                lean = sway * (11 if time == "storm" else 7)
-                tilt = tilts[round(lean) + 12]
+                lean = sway * steep
+                tilt = tilts[round(lean) + steep]
                 img.paste(tilt, (89, round(10 + 0.9 * height * wave(t, 2 / 3, start + 0.3))), tilt)
             y = surface(t, layer)
             crest = list(zip(x.tolist(), y.tolist(), strict=True))
@@ -1323,14 +1331,6 @@ def rocking_boat(look: Look, rng: np.random.Generator) -> Frame:
         return img
 
     return frame
-
-
-SKY_AT: dict[str, Colour] = {  # the air near the horizon
-    "day": (190, 220, 240),
-    "dusk": (232, 140, 92),
-    "night": (40, 52, 98),
-    "storm": (88, 94, 108),
-}
 
 
 @scene(
