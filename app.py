@@ -1,7 +1,7 @@
 """Front door: serve the page with both rankings.
 
-    python app.py                                 the film library that comes with the project
-    python app.py --gallery G [G2 ...] --bank B   galleries made by `python -m retrieval index`
+python app.py                                 the film library that comes with the project
+python app.py --gallery G [G2 ...] --bank B   galleries made by `python -m retrieval index`
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from pathlib import Path
 import gradio as gr
 
 from retrieval.errors import RetrievalError
+from retrieval.gallery import FILM_LIBRARY
 from retrieval.tabs import about, compare, hubness, queries
-from retrieval.tabs.context import Context, Library
+from retrieval.tabs.api import publish
+from retrieval.tabs.context import Library
+from retrieval.tabs.downloads import download_route
+from retrieval.tabs.guard import Guard
 from retrieval.tabs.media import media_route
 
 ROOT = Path(__file__).resolve().parent
-FILM_LIBRARY = ROOT / "precomputed" / "animations"
-FILM_BANK = ROOT / "precomputed" / "animations-bank"
+STYLE = ROOT / "assets" / "style.css"
+SCRIPT = ROOT / "assets" / "page.js"
+MAX_WAITING = 256  # events that may wait; beyond, a visitor is told that the page is busy
 TITLE = "Text-video retrieval, with and without QB-Norm"
 
 
@@ -28,15 +33,101 @@ def build_page(library: Library) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
-        context: Context = compare.build_top(library, TITLE)
+        context = compare.build_top(library, TITLE)
+        tabs = {}
         with gr.Tabs(elem_id="tabs") as context.tabs:
-            with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
-                compare.build(context)
-            with gr.Tab("Queries", id="queries", elem_id="tab-queries"):
+            with gr.Tab("Compare", id="compare") as tabs["compare"]:
+                parts = compare.build(context)
+            with gr.Tab("Queries", id="queries") as tabs["queries"]:
                 queries.build(context)
-            with gr.Tab("Hubness", id="hubness", elem_id="tab-hubness"):
+            with gr.Tab("Hubness", id="hubness") as tabs["hubness"]:
                 hubness.build(context)
-        compare.wire(context, page)
+        compare.wire(context, parts, page, tabs)
+        publish(library)
     with page.route("About", "about"):
         about.build(context)
+    page.queue(max_size=MAX_WAITING, default_concurrency_limit=4, api_open=False)
     return page
+
+
+def theme() -> gr.Theme:
+    """Calm colours with enough contrast, and fonts that every machine has."""
+    return gr.themes.Base(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
+        font_mono=("ui-monospace", "Consolas", "monospace"),
+        radius_size="md",
+    )
+
+
+def launch(page: gr.Blocks, library: Library, **server) -> tuple:
+    """Serve the page; `server` goes to Gradio's launch (server_name, server_port, ...).
+
+    Returns:
+        The ASGI app, the local address, the public address (none).
+    """
+    routes = [media_route(library.galleries), download_route(library)]
+    script = f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+    started = page.launch(
+        theme=theme(),
+        css=STYLE.read_text(encoding="utf-8"),
+        head=script,
+        ssr_mode=False,
+        run_history=False,
+        footer_links=["api", "settings"],
+        show_error=False,
+        share=False,
+        pwa=False,
+        enable_monitoring=False,
+        strict_cors=True,
+        state_session_capacity=1000,
+        max_file_size="1mb",
+        app_kwargs={"routes": routes, "middleware": [Guard.middleware()], "openapi_url": None},
+        **server,
+    )
+    library.load_encoders()
+    return started
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line, serve until interrupted."""
+    parser = argparse.ArgumentParser(description="Serve the page with both rankings.")
+    parser.add_argument(
+        "--gallery",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="gallery folders; default: the film library",
+    )
+    parser.add_argument(
+        "--bank",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        default=[],
+        help="querybank folders; default: GALLERY-bank beside each gallery",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="M",
+        help="encoder of typed queries; default: the one that made the gallery",
+    )
+    parser.add_argument("--host", default=None, help="address to listen on; default 127.0.0.1")
+    parser.add_argument(
+        "--port", type=int, default=None, help="port; default: the first free one from 7860"
+    )
+    args = parser.parse_args(argv)
+    try:
+        library = Library.open(args.gallery or [FILM_LIBRARY], args.bank, args.model)
+    except (RetrievalError, ValueError, FileNotFoundError) as error:
+        print(f"app: {error}", file=sys.stderr)
+        return 2
+    page = build_page(library)
+    launch(page, library, server_name=args.host, server_port=args.port, prevent_thread_lock=True)
+    page.block_thread()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

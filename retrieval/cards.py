@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from retrieval.engine import Explanation, Ranking, Result, SearchResult
 from retrieval.gallery import Item
 
-NOISY_BANK = 500  # captions; below this the share of a hub is estimated from too few
 BAR_FLOOR = 6  # percent of the bar that the last card of a column keeps
 
 
@@ -30,7 +29,9 @@ class Media:
 
     poster: Callable[[str], str | None] = nowhere
     clip: Callable[[str], str | None] = nowhere
-    scripted: bool = True  # a script puts the player in; else the browser's own controls stand there
+    scripted: bool = (
+        True  # a script puts the player in; else the browser's own controls stand there
+    )
 
 
 def rank_text(rank: float) -> str:
@@ -66,9 +67,10 @@ def column_title(ranking: Ranking) -> str:
 
 def is_merged(result: SearchResult) -> bool:
     """True when the normaliser left the ranking alone and both columns show the same list."""
+    if result.active or result.settings.strength == 0:  # at 0 the columns wait for the slider
+        return False
     left, right = result.rankings
-    same = [card.id for card in left.results] == [card.id for card in right.results]
-    return same and not result.active and left.normaliser != right.normaliser
+    return [card.id for card in left.results] == [card.id for card in right.results]
 
 
 def status_html(result: SearchResult) -> str:
@@ -86,11 +88,8 @@ def status_html(result: SearchResult) -> str:
             f"Ground truth <b>{before} → {after}</b> "
             f"{move_html(truth.left_rank, truth.right_rank)}</p>"
         )
-    if 0 < result.n_bank < NOISY_BANK:
-        parts.append(
-            f'<p class="hl-note">Bank has {result.n_bank:,} captions; below about {NOISY_BANK} '
-            "the estimate of what is a hub is noisy.</p>"
-        )
+    if result.warning:
+        parts.append(f'<p class="hl-note">{escape(result.warning)}.</p>')
     return "".join(parts)
 
 
@@ -119,7 +118,8 @@ def columns_html(
     """
     left, right = result.rankings
     if is_merged(result) and not blind:
-        title = f"{column_title(left)} and {column_title(right)[0].lower()}{column_title(right)[1:]}"
+        titles = [column_title(left), column_title(right)]
+        title = titles[0] if titles[0] == titles[1] else f"{titles[0]}, and {titles[1].lower()}"
         note = "Both columns are the same, so they are shown once."
         column = _column_html(left, result, items, media, title, note)
         return f'<div class="hl-columns hl-merged">{column}</div>'
@@ -278,56 +278,81 @@ def _missing_clip_html(item: Item | None) -> str:
         return ""
     return (
         '<div class="hl-still hl-elsewhere"><span>Clip not shipped</span>'
-        f'<a href="{escape(url)}" rel="noopener noreferrer" target="_blank">open at source</a></div>'
+        f'<a href="{escape(url)}" rel="noopener noreferrer" target="_blank">open at source</a>'
+        "</div>"
     )
 
 
 def explanation_html(answer: Explanation, result: SearchResult) -> str:
     """The "Why?" panel: the penalty, its place in the gallery, and who it comes from."""
-    left, right = result.rankings
-    card = next((c for c in right.results if c.id == answer.video_id), None)
-    if card is not None:
-        verb = move_words(card.other_rank, card.rank)
+    verb = _verb(answer.video_id, result)
+    question = {"up": "Why did it rise?", "down": "Why did it fall?"}.get(verb, "Why is it here?")
+    sentences = [_voters(answer)] if answer.n_bank else []
+    if answer.nearest:
+        sentences.append(
+            f"Its bias is <b>{answer.bias:+.3f}</b> against the gallery's mean, higher than that "
+            f"of <b>{answer.bias_percentile:.1f} %</b> of the gallery (median video: "
+            f"{answer.median_bias:+.3f})."
+        )
     else:
-        card = next((c for c in left.results if c.id == answer.video_id), None)
-        verb = move_words(card.rank, card.other_rank) if card is not None else ""
-    question = {"up": "Why did it rise?", "down": "Why did it fall?"}.get(
-        verb.split(" ")[0], "Why is it where it is?"
-    )
+        sentences.append(escape(answer.sentence))
+    body = [f"<p>{' '.join(sentences)}</p>"]
+    if answer.nearest:
+        body.append(_shares_html(answer))
+    if answer.sim is not None and answer.applied is not None:
+        body.append(f"<p>{_sum_text(answer, result)}</p>")
+    video = escape(answer.video_id)
     return (
-        f'<section class="hl-panel" aria-label="Why {escape(answer.video_id)}">'
-        f"<h2>{question} <span class=\"hl-id\">{escape(answer.video_id)}</span></h2>"
-        f"{_explanation_body(answer, result)}</section>"
+        f'<section class="hl-panel" aria-label="Why {video}"><h2>{question} '
+        f'<span class="hl-id">{video}</span></h2><button type="button" class="hl-button" '
+        f'data-close aria-label="Close">✕</button>{"".join(body)}</section>'
     )
 
 
-def _explanation_body(answer: Explanation, result: SearchResult) -> str:
-    """Sentences and the three captions, with shares that add up."""
-    if answer.n_bank == 0:
-        return "<p>There is no querybank for this gallery, so no video carries a penalty.</p>"
-    hits = f"{answer.k_occurrence:,} of {answer.n_bank:,} bank captions"
-    sentences = [
-        f"It is among the best {answer.k} for <b>{hits}</b> (median video: "
-        f"{answer.median_k_occurrence:g})."
-        if answer.k > 1
-        else f"It is the best match for <b>{hits}</b> (median video: "
-        f"{answer.median_k_occurrence:g}).",
-        f"Its bias is <b>{answer.bias:+.4f}</b> in units of similarity, higher than "
-        f"<b>{answer.bias_percentile:.1f} %</b> of the gallery (median video: "
-        f"{answer.median_bias:+.4f}); that is what is taken off its similarity, counted from the "
-        "gallery's mean.",
-    ]
-    if not result.active:
-        sentences.append("For this query nothing was taken off: the normaliser did not step in.")
+def _verb(video_id: str, result: SearchResult) -> str:
+    """ "up", "down" or "unchanged": how a shown video moved from left to right."""
+    for side, ranking in enumerate(result.rankings):
+        for card in ranking.results:
+            if card.id == video_id:
+                before, after = (card.rank, card.other_rank)[:: 1 if side == 0 else -1]
+                return move_words(before, after).split()[0]
+    return "unchanged"
+
+
+def _voters(answer: Explanation) -> str:
+    what = "the best match for" if answer.k == 1 else f"among the best {answer.k} for"
+    return (
+        f"It is {what} <b>{answer.k_occurrence:,} of {answer.n_bank:,}</b> bank captions "
+        f"(median video: {answer.median_k_occurrence:g})."
+    )
+
+
+def _shares_html(answer: Explanation) -> str:
+    """The bank captions that pull most, with shares of the penalty that add up to one."""
     rows = "".join(
-        f'<li><span class="hl-share"><i style="width:{100 * near.share:.1f}%"></i></span>'
-        f"<b>{100 * near.share:.1f} %</b> of this penalty comes from "
-        f"<q>{escape(near.caption)}</q> <span class='hl-note'>similarity {near.sim:.3f}</span></li>"
+        f'<li><span class="hl-share" aria-hidden="true"><i style="width:{100 * near.share:.1f}%">'
+        f"</i></span><span><b>{100 * near.share:.1f} %</b> of this penalty comes from "
+        f'<q>{escape(near.caption)}</q> <span class="hl-note">similarity {near.sim:.3f}</span>'
+        "</span></li>"
         for near in answer.nearest
     )
-    shown = sum(near.share for near in answer.nearest)
-    rest = (
-        f'<p class="hl-note">Together {100 * shown:.1f} %; the other '
-        f"{answer.n_bank - len(answer.nearest):,} captions hold the rest.</p>"
+    others = answer.n_bank - len(answer.nearest)
+    rest = f"the other {others:,} captions hold the rest" if others else "that is all of it"
+    return (
+        f'<ul class="hl-shares">{rows}</ul><p class="hl-note">Together '
+        f"{100 * answer.share_shown:.1f} %; {rest}. The penalty is largest where its bank captions "
+        "are nearest.</p>"
     )
-    return f"<p>{' '.join(sentences)}</p><ul class='hl-shares'>{rows}</ul>{rest}"
+
+
+def _sum_text(answer: Explanation, result: SearchResult) -> str:
+    """similarity - penalty = score, or that nothing was taken off."""
+    if answer.applied == 0:
+        return f"For this query nothing is taken off its similarity of {answer.sim:.3f}."
+    sign = "−" if answer.applied > 0 else "+"
+    strength = result.settings.strength
+    share = "" if strength == 1 else f" (strength {strength:.2f} × {answer.bias:+.3f})"
+    return (
+        f"For this query: similarity {answer.sim:.3f} {sign} {abs(answer.applied):.3f}{share} "
+        f"= score <b>{answer.sim - answer.applied:.3f}</b>."
+    )

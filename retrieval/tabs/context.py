@@ -6,19 +6,21 @@ the link that the bridge carries, so a restarted server or a second one answers 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
 from retrieval.encoders import get_encoder
 from retrieval.engine import Engine, Settings
-from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
-from retrieval.gallery import Gallery, open_gallery
+from retrieval.errors import GalleryError, RetrievalError, SettingsError
+from retrieval.gallery import Gallery, Item, open_gallery
 from retrieval.normalisers import NORMALISERS
 from retrieval.querybank import Querybank, open_querybank
 from retrieval.tabs import links
@@ -26,17 +28,15 @@ from retrieval.tabs.links import View
 
 log = logging.getLogger(__name__)
 
-EXTERNAL = "external"  # encoder name of embeddings that were computed elsewhere
-
 
 class EncoderSlot:
     """An encoder that is built once: in the background, or by the first query that needs it."""
 
-    def __init__(self, spec: str):
-        self.spec = spec
-        self.seconds_s: float | None = None  # how long loading took
+    def __init__(self, load: Callable[[], Any]):
+        self._load = load
         self._encoder = None
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     @property
     def ready(self) -> bool:
@@ -50,15 +50,19 @@ class EncoderSlot:
         """
         with self._lock:
             if self._encoder is None:
-                started = time.perf_counter()
-                encoder = get_encoder(self.spec)
+                encoder = self._load()
                 encoder.encode_text(["a first sentence"])  # the first call allocates; do it here
-                self.seconds_s = time.perf_counter() - started
                 self._encoder = encoder
             return self._encoder
 
-    def load_in_background(self) -> threading.Thread:
-        """Start loading now; a failure is kept for the visitor whose query needs the encoder."""
+    @property
+    def loading(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def load_in_background(self) -> None:
+        """Start loading unless that is under way; the query that needs it meets any failure."""
+        if self.ready or self.loading:
+            return
 
         def load() -> None:
             try:
@@ -66,9 +70,8 @@ class EncoderSlot:
             except RetrievalError as error:
                 log.warning("the text encoder did not load: %s", error)
 
-        thread = threading.Thread(target=load, name=f"load {self.spec}", daemon=True)
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=load, name="load encoder", daemon=True)
+        self._thread.start()
 
 
 class Library:
@@ -93,13 +96,17 @@ class Library:
             name: {
                 bank_name: bank
                 for bank_name, bank in named_banks.items()
-                if bank.encoder == gallery.encoder
+                if bank.encoder == gallery.encoder and bank.side == "text"
             }
             for name, gallery in self.galleries.items()
         }
         self.encoders = encoders or {}
+        self._items = {
+            name: {item.id: item for item in gallery.items}
+            for name, gallery in self.galleries.items()
+        }
         self._engines: dict[tuple[str, str], Engine] = {}
-        self._examples: dict[str, list[str]] = {}
+        self._examples: dict[tuple[str, str], list[str]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -110,16 +117,20 @@ class Library:
 
         Args:
             galleries: gallery folders.
-            banks: querybank folders.
+            banks: querybank folders; none given takes GALLERY-bank beside each gallery.
             model: encoder for typed queries; None means the one that each gallery names.
         """
         opened = [open_gallery(path) for path in galleries]
+        beside = [Path(path).with_name(f"{Path(path).name}-bank") for path in galleries]
+        banks = banks or [path for path in beside if path.is_dir()]
         slots: dict[str, EncoderSlot] = {}
         encoders = {}
         for name, gallery in _by_name(opened).items():
-            spec = model or (None if gallery.encoder.name == EXTERNAL else gallery.encoder.name)
+            spec = model or gallery.encoder.spec
             if spec is not None:
-                encoders[name] = slots.setdefault(spec, EncoderSlot(spec))
+                encoders[name] = slots.setdefault(
+                    spec, EncoderSlot(functools.partial(get_encoder, spec))
+                )
         return cls(opened, [open_querybank(path) for path in banks], encoders)
 
     @property
@@ -130,8 +141,43 @@ class Library:
     def gallery(self, name: str) -> Gallery:
         return self.galleries[name]
 
+    @property
+    def most_bank_captions(self) -> int:
+        """Captions of the largest querybank, at least 2 so that a slider has room."""
+        return max([2, *(len(bank) for fit in self._banks.values() for bank in fit.values())])
+
+    def items(self, gallery: str) -> dict[str, Item]:
+        """Item id -> item."""
+        return self._items[gallery]
+
     def bank(self, gallery: str, bank: str) -> Querybank | None:
         return self._banks[gallery].get(bank)
+
+    def stored_text(self, gallery: str, query_id: str) -> str | None:
+        """The words of a stored query; None when the gallery has no such query."""
+        queries = self.galleries[gallery].queries
+        row = None if queries is None else queries.rows.get(query_id)
+        return None if row is None else queries.texts[row]
+
+    def neighbours(self, gallery: str, query_id: str) -> tuple[str, str]:
+        """Ids of the stored queries before and after one, round the end; "" where there is none."""
+        queries = self.galleries[gallery].queries
+        if queries is None:
+            return "", ""
+        row = queries.rows.get(query_id)
+        if row is None:
+            return queries.ids[-1], queries.ids[0]
+        return queries.ids[row - 1], queries.ids[(row + 1) % len(queries.ids)]
+
+    def examples(self, gallery: str, bank: str) -> list[str]:
+        """Ids of a few stored queries worth a first look: helped, hurt, and left alone.
+
+        The first is the worked example that a visitor meets. Empty without stored queries.
+        """
+        key = (gallery, bank)
+        if key not in self._examples:
+            self._examples[key] = pick_examples(self.engine(gallery, bank))
+        return self._examples[key]
 
     def encoder(self, gallery: str) -> EncoderSlot | None:
         return self.encoders.get(gallery)
@@ -170,6 +216,9 @@ class Context:
     """The components that every tab may read, and the way from their values to an engine."""
 
     library: Library
+    query: gr.Textbox
+    note: gr.HTML  # words of the query that the encoder does not know
+    chips: gr.HTML  # example queries
     gallery: gr.Dropdown
     bank: gr.Dropdown
     left: gr.Dropdown
@@ -179,11 +228,10 @@ class Context:
     k: gr.Slider
     bank_size: gr.Slider
     top: gr.Slider
-    strength: gr.Slider  # lives in the Compare tab
-    bridge: gr.HTML  # value {"link": "?...", "history": "push" | "replace" | ""}; always mounted
+    strength: gr.Slider
+    bridge: gr.HTML  # value {"link", "history", "why"}; always mounted, so scripts can rely on it
     scene: gr.State  # View without query and strength: changes when other tabs must be drawn anew
     tabs: gr.Tabs | None = None
-    shown: dict[str, Callable] = field(default_factory=dict)
 
     @property
     def settings(self) -> list[gr.components.Component]:
@@ -218,7 +266,7 @@ class Context:
 
     def n_bank(self, gallery: str, bank: str) -> int:
         opened = self.library.bank(gallery, bank or next(iter(self.library.names[gallery]), ""))
-        return 0 if opened is None else len(opened.captions)
+        return 0 if opened is None else len(opened)
 
     def engine(self, view: View) -> Engine:
         return self.library.engine(view.gallery, view.bank)
@@ -271,11 +319,12 @@ def guarded(handler: Callable, n_outputs: int) -> Callable:
     Anything unexpected is logged under a short id, and the visitor reads that id, never a trace.
     """
 
+    @functools.wraps(handler)  # gradio reads the signature to hand in events and requests
     def run(*args):
         try:
             return handler(*args)
         except RetrievalError as error:
-            gr.Warning(str(error))
+            gr.Warning(sentence(error))
         except Exception:  # the server must go on, whatever one event met
             gr.Warning(log_unexpected())
         return [gr.skip() for _ in range(n_outputs)] if n_outputs > 1 else gr.skip()
@@ -290,26 +339,26 @@ def log_unexpected() -> str:
     return f"Something went wrong (id {number}); the results on the page are the earlier ones."
 
 
-def check_query(text: object) -> str:
-    """The typed text, fit to be encoded.
+def sentence(error: Exception) -> str:
+    """An error's sentence as a toast shows it."""
+    text = str(error)
+    return text[:1].upper() + text[1:]
 
-    Raises:
-        QueryError: not text, empty, or too long; says at which word a long text must end.
-    """
-    if not isinstance(text, str):
-        raise QueryError(f"expected a query as text, got {type(text).__name__}")
-    text = "".join(c if c.isprintable() else " " for c in text)
-    text = " ".join(text.split())
-    if not text:
-        raise QueryError("Type a sentence to search for, for example: a candle in the dark")
-    if len(text) > links.MAX_QUERY:
-        kept = text[: links.MAX_QUERY].rsplit(" ", 1)[0]
-        word = kept.rsplit(" ", 1)[-1]
-        raise QueryError(
-            f"The query has {len(text)} characters, {links.MAX_QUERY} are allowed; "
-            f"end it after the word {links.short(word)!r} (word {len(kept.split())})."
-        )
-    return text
+
+def pick_examples(engine: Engine) -> list[str]:
+    """Stored queries worth a first look, best first: helped to the top, left alone, hurt."""
+    if engine.gallery.queries is None:
+        return []
+    rows = engine.changes(Settings()).rows
+    near = [row for row in rows if row.raw_rank <= View.n and row.norm_rank <= View.n]
+    helped = sorted(
+        (row for row in near if row.delta > 0), key=lambda row: (row.norm_rank, -row.delta)
+    )
+    hurt = sorted((row for row in near if row.delta < 0), key=lambda row: (row.raw_rank, row.delta))
+    alone = [row for row in near if not row.active]
+    fallen = [row for row in rows if row.norm_rank > View.n]
+    picked = [*helped[:2], *alone[:1], *hurt[:1], *fallen[:1]] or list(rows[:3])
+    return list(dict.fromkeys(row.id for row in picked))
 
 
 def _by_name(things: Sequence) -> dict:
@@ -343,17 +392,3 @@ def _whole(what: str, value: object, low: int, high: int) -> int:
     if number != int(number):
         raise SettingsError(f"{what} must be a whole number from {low} to {high}, got {number:g}")
     return int(number)
-
-
-__all__ = [
-    "Context",
-    "EncoderSlot",
-    "Library",
-    "ModelError",
-    "View",
-    "check_query",
-    "guarded",
-    "log_unexpected",
-    "scene_of",
-    "settings_of",
-]

@@ -1,0 +1,237 @@
+/* What the page does in the browser: the address bar, the keyboard, playing clips, copying links.
+ *
+ * The server decides what is shown; this file only asks for it (`send.apply`, `send.why`) and follows
+ * the link that comes back. Everything listens on the document, so cards may be drawn anew freely.
+ */
+(() => {
+  "use strict";
+  const REPLACE_AFTER_MS = 250; // browsers refuse more than about 100 address changes in 30 s
+  const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
+  const PRESSABLE = "a, button, video, summary, input, [role=button], [role=tab], [role=option]";
+  let send = null; // set by the bridge component
+  let replacing = 0; // timer of a pending replaceState
+
+  // ---- the address bar ---------------------------------------------------------------------------
+
+  /** The search string with Gradio's own parameters (?__theme=dark) kept. */
+  function withOwnParameters(link) {
+    const wanted = new URLSearchParams(link);
+    for (const [key, value] of new URLSearchParams(location.search)) {
+      if (key.startsWith("__")) wanted.set(key, value);
+    }
+    const text = wanted.toString();
+    return text ? "?" + text : location.pathname;
+  }
+
+  function same(one, other) {
+    const sorted = (text) => [...new URLSearchParams(text)].map(String).sort().join("&");
+    return sorted(one) === sorted(other);
+  }
+
+  /** Put the view that the server answered with into the address bar. */
+  function follow(value) {
+    if (!value || !value.link) return;
+    if (value.title) document.title = value.title + " · Hublens";
+    const link = withOwnParameters(value.link);
+    clearTimeout(replacing);
+    if (value.history === "push" && !same(link, location.search)) {
+      history.pushState({}, "", link);
+    } else if (value.history) {
+      replacing = setTimeout(() => {
+        history.replaceState({}, "", link);
+        showLink();
+      }, REPLACE_AFTER_MS);
+    }
+    showWhy(value.why);
+    requestAnimationFrame(showLink);
+  }
+
+  /** Write the page's address into the field beside "Copy link". */
+  function showLink() {
+    for (const field of document.querySelectorAll(".hl-link")) field.value = location.href;
+  }
+
+  /** Open a link of ours without loading the page anew; settings in use are carried along. */
+  function openLink(href) {
+    const wanted = new URL(href, document.baseURI).searchParams;
+    const now = new URLSearchParams(location.search);
+    const moved = wanted.has("gallery") && now.has("gallery") && wanted.get("gallery") !== now.get("gallery");
+    const target = moved ? new URLSearchParams() : now;
+    for (const name of ["q", "query_id", "tab"]) target.delete(name);
+    for (const [name, value] of wanted) target.set(name, value);
+    send.apply({ search: "?" + target, history: "push" });
+  }
+
+  addEventListener("popstate", () => send && send.apply({ search: location.search, history: "" }));
+
+  async function copyLink(button) {
+    const field = button.parentElement.querySelector(".hl-link");
+    field.value = location.href;
+    field.select();
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch {
+      copied = document.execCommand("copy"); // inside a frame the clipboard may be closed
+    }
+    button.textContent = copied ? "Copied" : "Press Ctrl+C";
+    setTimeout(() => (button.textContent = "Copy link"), 2000);
+  }
+
+  // ---- clips -------------------------------------------------------------------------------------
+
+  /** Replace the poster by a player: no byte of a clip is fetched before this. */
+  function play(button) {
+    const still = button.querySelector("img");
+    const video = document.createElement("video");
+    Object.assign(video, { controls: true, muted: true, playsInline: true, preload: "none" });
+    video.setAttribute("muted", "");
+    video.setAttribute("playsinline", "");
+    video.setAttribute("aria-label", button.getAttribute("aria-label").replace("Play", "Clip"));
+    if (still) video.poster = still.src;
+    video.src = button.dataset.clip;
+    button.replaceWith(video);
+    video.focus({ preventScroll: true });
+    video.play().catch(() => {}); // a clip that cannot play says so through its error event
+  }
+
+  document.addEventListener(
+    "play",
+    (event) => {
+      for (const other of document.querySelectorAll("video")) {
+        if (other !== event.target) other.pause();
+      }
+    },
+    true,
+  );
+
+  document.addEventListener(
+    "error",
+    (event) => {
+      if (event.target.tagName !== "VIDEO" || !event.target.closest(".hl-still")) return;
+      const words = document.createElement("p");
+      words.className = "hl-broken";
+      words.textContent = "This browser cannot play this clip.";
+      event.target.replaceWith(words);
+    },
+    true,
+  );
+
+  // ---- cards -------------------------------------------------------------------------------------
+
+  const cards = () => [...document.querySelectorAll("#results .hl-card")].filter((card) => card.offsetParent);
+
+  function move(step) {
+    const all = cards();
+    if (!all.length) return;
+    const now = all.indexOf(document.activeElement?.closest?.(".hl-card"));
+    const next = now < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(now + step, 0), all.length - 1);
+    all[next].focus();
+    all[next].scrollIntoView({ block: "nearest" });
+  }
+
+  function askWhy(id) {
+    document.getElementById("why")?.classList.remove("hl-closed");
+    send.why({ id });
+  }
+
+  function showWhy(id) {
+    for (const button of document.querySelectorAll("[data-why]")) {
+      button.setAttribute("aria-expanded", String(Boolean(id) && button.dataset.why === id));
+    }
+  }
+
+  function closeWhy() {
+    document.getElementById("why")?.classList.add("hl-closed");
+    showWhy("");
+  }
+
+  /** Mark the same video in the other column. */
+  function markTwins(card) {
+    for (const other of document.querySelectorAll("#results .hl-card")) {
+      other.classList.toggle("hl-twin", Boolean(card) && other !== card && other.dataset.id === card.dataset.id);
+    }
+  }
+
+  for (const kind of ["mouseover", "focusin"]) {
+    document.addEventListener(kind, (event) => markTwins(event.target.closest?.("#results .hl-card")));
+  }
+
+  // ---- pointer and keyboard ----------------------------------------------------------------------
+
+  document.addEventListener("click", (event) => {
+    if (event.target.tagName === "DIALOG") return event.target.close(); // its backdrop
+    const target = event.target.closest?.("[data-clip], [data-why], [data-copy], [data-help], [data-close], a[data-open]");
+    if (!target) return;
+    if (target.matches("a[data-open]")) {
+      const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button);
+      if (!plain || !send) return; // a new tab, or no connection yet: an ordinary link
+      event.preventDefault();
+      openLink(target.getAttribute("href"));
+    } else if (target.dataset.clip) play(target);
+    else if (target.dataset.why) askWhy(target.dataset.why);
+    else if ("copy" in target.dataset) copyLink(target);
+    else if ("help" in target.dataset) help();
+    else if ("close" in target.dataset) closeWhy();
+  });
+
+  const KEYS = [
+    ["/", "go to the query box"],
+    ["j, k", "next, previous video"],
+    ["Enter", "why is this video here?"],
+    ["Space", "play or pause this video"],
+    ["[, ]", "previous, next stored query"],
+    ["Esc", "close this, or the answer to why"],
+    ["?", "this list"],
+  ];
+
+  function help() {
+    let dialog = document.getElementById("hl-help");
+    if (!dialog) {
+      dialog = document.createElement("dialog");
+      dialog.id = "hl-help";
+      dialog.setAttribute("aria-labelledby", "hl-help-title");
+      const rows = KEYS.map(([key, words]) => `<dt><kbd>${key}</kbd></dt><dd>${words}</dd>`).join("");
+      dialog.innerHTML =
+        `<form method="dialog"><h2 id="hl-help-title">Keys</h2><dl>${rows}</dl>` +
+        '<p>Keys do nothing while you type.</p><button class="hl-button">Close</button></form>';
+      document.body.append(dialog);
+    }
+    dialog.showModal();
+  }
+
+  function step(direction) {
+    document.querySelector(`#results [data-step="${direction}"]`)?.click();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const typing = event.target.closest?.(TYPING);
+    if (event.key === "Escape" && !typing) return closeWhy();
+    if (typing || document.querySelector("dialog[open]")) return;
+    const card = event.target.closest?.(".hl-card");
+    const pressable = event.target.closest?.(PRESSABLE);
+    const actions = {
+      "/": () => document.querySelector("#query textarea, #query input")?.focus(),
+      j: () => move(1),
+      k: () => move(-1),
+      "[": () => step(-1),
+      "]": () => step(1),
+      "?": help,
+    };
+    if (card && !pressable) {
+      actions.Enter = () => askWhy(card.dataset.id);
+      actions[" "] = () => {
+        const video = card.querySelector("video");
+        if (video) video.paused ? video.play() : video.pause();
+        else card.querySelector("[data-clip]")?.click();
+      };
+    }
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+
+  window.hublens = { connect: (trigger) => (send = trigger), follow, open: openLink };
+})();

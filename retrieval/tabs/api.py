@@ -1,0 +1,62 @@
+"""The one public function: `rank`, over HTTP and gradio_client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from retrieval.engine import Settings
+from retrieval.errors import RetrievalError
+from retrieval.tabs.context import Library, log_unexpected, sentence
+
+
+def publish(library: Library) -> None:
+    """Offer `rank` as the page's API; call inside the Blocks."""
+
+    def rank(
+        query: str = "",
+        query_id: str = "",
+        gallery: str = "",
+        bank: str = "",
+        left: str = "none",
+        normaliser: str = "qbnorm",
+        beta: float | None = None,
+        k: int = 1,
+        bank_size: int | None = None,
+        top: int = 10,
+        strength: float = 1.0,
+    ) -> dict[str, Any]:
+        """Rank a gallery for one query, with and without a normaliser.
+
+        Args:
+            query: a sentence; leave empty to ask a stored query.
+            query_id: id of a stored query; needs no model.
+            gallery: name of an open gallery; empty means the first.
+            bank: name of a querybank that fits it; empty means the first.
+            left: normaliser of the first ranking, "none" for raw similarity.
+            normaliser: normaliser of the second ranking: none, inverted_softmax, qbnorm.
+            beta: inverse temperature per unit of similarity; null means scale-free.
+            k: bank captions vote for their k best videos.
+            bank_size: bank captions in use; null means all.
+            top: results per ranking, 1 to 100; the ground truth is added where it is below.
+            strength: share of the correction, 0 (raw) to 1.
+
+        Returns:
+            The object that `search --json` prints: query, query_id, settings, active, rankings, ...
+        """
+        try:
+            if not isinstance(gallery, str) or not isinstance(bank, str):
+                gallery, bank = str(gallery), str(bank)
+            settings = Settings(left, normaliser, beta, k, bank_size, top, strength)
+            engine = library.engine(gallery or next(iter(library.galleries)), bank)
+            result = engine.rank(
+                None if query_id else query, query_id=query_id or None, settings=settings
+            )
+            return result.to_dict()
+        except RetrievalError as error:
+            raise gr.Error(sentence(error), print_exception=False) from error
+        except Exception as error:  # the server must go on, whatever one call met
+            raise gr.Error(log_unexpected(), print_exception=False) from error
+
+    gr.api(rank, api_name="rank", concurrency_id="search", concurrency_limit=8)

@@ -1,0 +1,76 @@
+"""Route /download/view.<kind>?<link>: the view of a link as CSV, JSON or one HTML page.
+
+The file is made when it is asked for: a search writes nothing to disk, and the address of a
+download can be shared like any other link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from retrieval.engine import SearchResult
+from retrieval.errors import QueryError, RetrievalError
+from retrieval.export import poster_uris, to_csv, to_html, to_json
+from retrieval.normalisers import NORMALISERS
+from retrieval.tabs import links
+from retrieval.tabs.context import Library, log_unexpected, sentence, settings_of
+from retrieval.tabs.media import media_url
+
+CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
+
+
+def download_route(library: Library) -> Route:
+    """The one route for all three kinds."""
+
+    def serve(request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in CONTENT_TYPES:
+            return PlainTextResponse("There is view.csv, view.json, view.html.", status_code=404)
+        try:
+            text, name = _make(library, kind, request)
+        except RetrievalError as error:
+            return PlainTextResponse(sentence(error), status_code=400)
+        except Exception:  # the server must go on, whatever one request met
+            return PlainTextResponse(log_unexpected(), status_code=500)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{name}.{kind}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(text, media_type=CONTENT_TYPES[kind], headers=headers)
+
+    return Route("/download/view.{kind}", serve, methods=["GET"])
+
+
+def _make(library: Library, kind: str, request: Request) -> tuple[str, str]:
+    """The file's text and its name without suffix."""
+    view, problems = links.parse(dict(request.query_params), library.names, list(NORMALISERS))
+    if problems:  # a file must not quietly hold another view than its address says
+        raise QueryError(problems[0])
+    result = library.engine(view.gallery, view.bank).rank(
+        view.q or None, query_id=view.query_id or None, settings=settings_of(view)
+    )
+    make: dict[str, Callable[[SearchResult], str]] = {"csv": to_csv, "json": to_json}
+    if kind == "html":
+        items = library.items(view.gallery)
+        page = str(request.base_url)
+        return (
+            to_html(
+                result,
+                items,
+                posters=poster_uris(items),
+                clip=lambda item_id: page + media_url(view.gallery, "clip", item_id),
+                address=f"{page}{links.build(view)}",
+            ),
+            _file_name(result.query),
+        )
+    return make[kind](result), _file_name(result.query)
+
+
+def _file_name(query: str) -> str:
+    words = re.findall(r"[a-z0-9]+", query.lower())
+    return "-".join(["hublens", *words])[:60].rstrip("-")
