@@ -45,7 +45,7 @@ _COLOURS = {
 }
 
 _WALLS = {
-    "tiles": ("in front of white tiles", "before a white tiled wall"),
+    "tiles": ("in front of brown tiles", "before a brown tiled wall"),
     "mint": ("in a mint green kitchen", "before a mint green wall"),
     "orange": ("in an orange kitchen", "before an orange wall"),
     "window": ("by a window at night", "at a night window"),
@@ -79,7 +79,7 @@ def _window(rng: np.random.Generator, img: Image.Image, edge: int) -> None:
 
 
 def _kitchen(rng: np.random.Generator, wall: str, edge: int = 250) -> Image.Image:
-    colours = {"tiles": (232, 236, 238), "mint": (152, 212, 184), "orange": (238, 156, 88)}
+    colours = {"tiles": (136, 94, 76), "mint": (152, 212, 184), "orange": (238, 156, 88)}
     img = room(rng, colours.get(wall, (92, 92, 124)), (150, 104, 70), edge, 0.3)
     if wall == "tiles":
         _tiles(img, colours["tiles"], edge)
@@ -88,32 +88,34 @@ def _kitchen(rng: np.random.Generator, wall: str, edge: int = 250) -> Image.Imag
     return img
 
 
-@lru_cache(maxsize=16)
-def _puff(radius: int, tone: int = 255) -> Image.Image:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1] / radius
-    soft = np.clip(1 - np.hypot(x, y), 0, 1) ** 1.3
-    rgb = np.full((*soft.shape, 3), tone)
-    return Image.fromarray(np.dstack([rgb, soft * 255]).astype(np.uint8), "RGBA")
+@lru_cache(maxsize=32)
+def _puff(radius: int, strength: int) -> Image.Image:
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1] / (radius + 0.5)
+    soft = np.clip(1 - np.hypot(x, y), 0, 1) ** 1.2
+    return Image.fromarray((soft * strength).astype(np.uint8))
 
 
 def _steam(
-    img: Image.Image, t: float, x: float, y: float, strength: float, lean: float, phases: np.ndarray
+    img: Image.Image,
+    t: float,
+    place: tuple[float, float],
+    strength: float,
+    lean: float,
+    phases: np.ndarray,
+    tone: int = 250,
 ) -> None:
-    """Puffs that rise from (x, y) and fade, in place; strength 0..1 sets their size."""
+    """Puffs that rise from a place and fade, in place; strength 0..1 sets their size."""
+    small = Image.new("L", (W // 4, H // 4))
     for phase in phases:
         u = (t / 1.5 + phase) % 1
-        sway = 14 * math.sin(6 * u + 9 * phase) * u
-        radius = 4 * round((8 + 46 * u * strength + 12 * u) / 4)
-        alpha = (0.35 + 0.4 * strength) * min(1, u / 0.12) * (1 - u) ** 1.1
-        stamp(
-            img,
-            _puff(radius),
-            x + lean * 66 * u**0.7 + sway,
-            y - 170 * u * (0.7 + 0.3 * strength),
-            0,
-            1.0,
-            alpha,
-        )
+        sway = 16 * math.sin(6 * u + 9 * phase) * u
+        radius = round((9 + 60 * u * strength + 12 * u) / 4)
+        alpha = (0.4 + 0.45 * strength) * min(1, u / 0.1) * (1 - u) ** 0.9
+        puff = _puff(radius, 8 * round(255 * alpha / 8))
+        x = place[0] + lean * 70 * u**0.7 + sway
+        y = place[1] - 165 * u * (0.75 + 0.25 * strength)
+        small.paste(255, (round(x / 4) - radius, round(y / 4) - radius), puff)
+    img.paste((tone, tone, tone), (0, 0), small.resize((W, H), Image.Resampling.BICUBIC))
 
 
 @scene(
@@ -122,7 +124,7 @@ def _steam(
         "colour": _COLOURS,
         "steam": {
             "thin": ("a thin wisp of steam", "a little steam"),
-            "thick": ("thick clouds of steam", "a lot of steam", "*billowing vapour"),
+            "thick": ("thick steam", "a thick cloud of steam", "*billowing vapour"),
         },
         "wall": _WALLS,
         "side": {"left": ("to the left", "leftwards"), "right": ("to the right", "rightwards")},
@@ -198,7 +200,7 @@ def steaming_kettle(look: Look, rng: np.random.Generator) -> Frame:
             draw.polygon([(x - 3, 290), (x + 3, 290), (x, 290 - tall * 0.55)], fill=(190, 226, 255))
         glow(img, 220, 288, 110, (60, 110, 220), 0.55)
         shake = 1.5 * wave(t, 5) * strength
-        _steam(img, t, 334, 152, strength, 1.0, phases)
+        _steam(img, t, (340, 150), strength, 0.8, phases)
         stamp(img, picture, 222 + shake, 172)
         return img.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else img
 
@@ -212,8 +214,8 @@ def steaming_kettle(look: Look, rng: np.random.Generator) -> Frame:
         "n": {1: ("one", "a single"), 2: ("two", "a pair of"), 3: ("three",)},
         "toast": {
             "golden": ("golden brown", "golden"),
-            "burnt": ("burnt", "black and burnt", "*charred"),
-            "pale": ("pale", "white untoasted"),
+            "burnt": ("burnt", "blackened", "*charred"),
+            "pale": ("pale", "barely toasted"),
         },
         "wall": _WALLS,
     },
@@ -222,7 +224,7 @@ def steaming_kettle(look: Look, rng: np.random.Generator) -> Frame:
         "a {colour} toaster {wall} throws up {n} {toast} {n|slice|slices} of bread",
         "{wall} {n} {n|slice|slices} of {toast} bread {n|jumps|jump} from a {colour} toaster",
         "{n} {toast} {n|piece|pieces} of toast {n|springs|spring} from a {colour} toaster [{wall}]",
-        "breakfast {wall} : a {colour} toaster with {n} {toast} {n|slice|slices}",
+        "breakfast {wall}: a {colour} toaster with {n} {toast} {n|slice|slices}",
     ),
     sound=lambda look, rng: sounds.together(
         sounds.at([0.8], sounds.bell(1400), 0.6), sounds.at([0.78], sounds.knock(160))
@@ -232,10 +234,12 @@ def steaming_kettle(look: Look, rng: np.random.Generator) -> Frame:
 def popping_toast(look: Look, rng: np.random.Generator) -> Frame:
     background = _kitchen(rng, look["wall"], 256)
     colour, n = PAINT[look["colour"]], int(look["n"])
-    crumb = {"golden": (226, 160, 82), "burnt": (52, 40, 36), "pale": (250, 236, 206)}[
+    crumb = {"golden": (226, 160, 82), "burnt": (46, 36, 34), "pale": (250, 236, 206)}[
         look["toast"]
     ]
-    crust = {"golden": (150, 88, 40), "burnt": (24, 20, 20), "pale": (204, 158, 102)}[look["toast"]]
+    crust = {"golden": (150, 88, 40), "burnt": (104, 76, 60), "pale": (204, 158, 102)}[
+        look["toast"]
+    ]
     shadow(background, W / 2 + 6, 308, 170, 18, 0.55)
 
     def slice_of_bread(draw, s):
@@ -276,15 +280,16 @@ def popping_toast(look: Look, rng: np.random.Generator) -> Frame:
 
     body = sprite(280, 148, toaster)
     lean = (rng.random(n) - 0.5) * 24
-    xs = [W / 2 - 4 + (i - (n - 1) / 2) * 80 for i in range(n)]
+    xs = [W / 2 - 4 + (i - (n - 1) / 2) * (80 if n == 2 else 62) for i in range(n)]
     phases = np.linspace(0, 1, 6, endpoint=False)
+    smoke = 90 if look["toast"] == "burnt" else 250
 
     def frame(t: float) -> Image.Image:
         img = background.copy()
         draw = ImageDraw.Draw(img)
         s = t - 0.8
         jolt = 7 * math.exp(-7 * s) * math.sin(22 * s) if s > 0 else 0.8 * wave(t, 4)
-        draw.ellipse((W / 2 - 126, 148 + jolt, W / 2 + 118, 172 + jolt), fill=(30, 28, 32))
+        draw.ellipse((W / 2 - 116, 152 + jolt, W / 2 + 108, 182 + jolt), fill=(30, 28, 32))
         if s < 0:
             glow(img, W / 2, 158, 130, (230, 90, 40), 0.55)
         for i, x in enumerate(xs):
@@ -292,12 +297,12 @@ def popping_toast(look: Look, rng: np.random.Generator) -> Frame:
             if u <= 0:
                 y, angle = 186 - 30, 0.0
             elif u < 1:
-                y, angle = 156 - 4 * u * (1 - u) * 118 - 16 * u, lean[i] * math.sin(math.pi * u)
+                y, angle = 156 - 4 * u * (1 - u) * 82 - 16 * u, lean[i] * math.sin(math.pi * u)
             else:
                 y, angle = 140 + 5 * math.exp(-6 * (u - 1)) * math.sin(18 * (u - 1)), 0.0
             stamp(img, bread, x, y - 4 + jolt * (u <= 0), angle)
         if s > 0.1 or look["toast"] == "burnt":
-            _steam(img, t, W / 2 - 4, 140, 0.3, 0.0, phases)
+            _steam(img, t, (W / 2 - 4, 140), 0.2, 0.0, phases, smoke)
         stamp(img, body, W / 2, 234 + jolt)
         down = 24 * (s < 0)
         draw.rounded_rectangle(
@@ -324,9 +329,9 @@ def popping_toast(look: Look, rng: np.random.Generator) -> Frame:
             "stem": ("a wine glass", "a stemmed glass", "*a goblet"),
         },
         "extra": {
-            "none": ("nothing else",),
+            "none": ("neither straw nor lemon", "no straw or lemon"),
             "straw": ("a striped straw", "a drinking straw"),
-            "lemon": ("a slice of lemon", "a lemon slice on the rim"),
+            "lemon": ("a slice of lemon", "a lemon slice"),
         },
         "side": {"left": ("from the left",), "right": ("from the right",)},
         "wall": {
@@ -339,7 +344,7 @@ def popping_toast(look: Look, rng: np.random.Generator) -> Frame:
         "{drink} is poured {side} into {glass} with {extra} {wall}",
         "{glass} (fills|is filled) with {drink} {side} {wall} [, {extra} in it]",
         "{wall} {drink} (flows|runs) into {glass} [{side}] , {extra} in it",
-        "somebody pours {drink} {side} into {glass} {wall} [that has {extra}]",
+        "somebody pours {drink} {side} into {glass} [that has {extra}] {wall}",
         "pouring {drink} {side} into {glass} [with {extra}] {wall}",
     ),
     sound=lambda look, rng: sounds.together(
@@ -551,7 +556,7 @@ def pouring_glass(look: Look, rng: np.random.Generator) -> Frame:
         "{n} {n|candle burns|candles burn} on a {tiers} cake with {icing} icing {place}",
         "a {tiers} birthday cake with {icing} icing and {n} {n|candle|candles} {place}",
         "{place} a {tiers} {icing} cake with {n} (burning|flickering) {n|candle|candles}",
-        "{n} {n|flame flickers|flames flicker} on a {icing} birthday cake [of {tiers} shape] {place}",
+        "{n} {n|flame flickers|flames flicker} on a {tiers} {icing} birthday cake {place}",
         "a {icing} cake , {tiers} , with {n} lit {n|candle|candles} [{place}]",
     ),
     sound=lambda look, rng: sounds.melody(rng, 7) if look["place"] != "yellow" else None,
@@ -579,36 +584,25 @@ def cake(look: Look, rng: np.random.Generator) -> Frame:
     light = 0.8 if dark else 1.0
     sponge = shade((232, 190, 124) if look["icing"] != "brown" else (150, 96, 62), light)
     icing = shade(icing, light)
-    cx, base, tiers = W / 2, 298.0, int(look["tiers"])
+    cx, base, tiers = W / 2, 288.0, int(look["tiers"])
     shadow(background, cx, 306, 210, 22, 0.55)
     draw.ellipse((cx - 176, 284, cx + 176, 322), fill=shade((206, 212, 220), light))
     draw.ellipse((cx - 168, 284, cx + 168, 314), fill=shade((240, 244, 248), light))
     tall = {1: 104, 2: 80, 3: 62}[tiers]
     for k in range(tiers):
-        half = 142 - k * (46 if tiers == 3 else 52)
+        half = 142 - k * (36 if tiers == 3 else 48)
         top = base - tall
         rim = half * 0.17
-        draw.ellipse((cx - half, base - rim, cx + half, base + rim), fill=shade(sponge, 0.8))
-        draw.rectangle((cx - half, top, cx + half, base), fill=sponge)
-        draw.rectangle(
-            (cx - half, top + tall * 0.52, cx + half, top + tall * 0.64), fill=shade(icing, 0.92)
-        )
-        draw.rectangle(
-            (cx + half * 0.55, top, cx + half, base + rim * 0.6), fill=shade(sponge, 0.86)
-        )
-        draw.rectangle(
-            (cx + half * 0.55, top + tall * 0.52, cx + half, top + tall * 0.64),
-            fill=shade(icing, 0.78),
-        )
-        drops = max(5, half // 11)
-        for i in range(drops):
-            x = cx - half + (i + 0.5) * 2 * half / drops
-            long = tall * (0.22 + 0.2 * (0.5 + 0.5 * math.sin(i * 2.3 + k)))
-            wide = half / drops
-            tone = shade(icing, 0.84 if x > cx + half * 0.55 else 0.97)
-            draw.rounded_rectangle(
-                (x - wide, top - 2, x + wide, top + long + rim * 0.6), wide * 0.9, fill=tone
-            )
+        for x in range(-half, half, 2):  # upright strips, lit from the left
+            u = x / half
+            bulge = rim * math.sqrt(max(1 - u * u, 0.0))
+            lit = 1.06 - 0.16 * u - 0.3 * u * u * (1.3 if u > 0 else 0.5)
+            left, wide = cx + x, cx + x + 2
+            drip = tall * (0.3 + 0.13 * math.sin(x * 0.19 + 2 * k) + 0.05 * math.sin(x * 0.43))
+            draw.rectangle((left, top, wide, base + bulge), fill=shade(sponge, lit))
+            middle = top + bulge + tall * 0.58
+            draw.rectangle((left, middle, wide, middle + tall * 0.12), fill=shade(icing, lit * 0.9))
+            draw.rectangle((left, top, wide, top + bulge + drip), fill=shade(icing, lit * 0.96))
         draw.ellipse((cx - half, top - rim, cx + half, top + rim), fill=shade(icing, 1.12))
         for i in range(int(half // 5)):
             a = 2 * math.pi * i / int(half // 5)
@@ -621,7 +615,7 @@ def cake(look: Look, rng: np.random.Generator) -> Frame:
                 shade(tone, light),
             )
         base = top
-    top_half = 142 - (tiers - 1) * (46 if tiers == 3 else 52)
+    top_half = 142 - (tiers - 1) * (36 if tiers == 3 else 48)
     rim = top_half * 0.17
     n = int(look["n"])
     spots = []
@@ -858,11 +852,11 @@ def opening_door(look: Look, rng: np.random.Generator) -> Frame:
             return x, 165 + (top + (floor - top) * v - 165) * near
 
         light = 0.72 + 0.34 * c
-        draw.polygon([at(0, 0), at(1, 0), at(1, 1), at(0, 1)], fill=shade(colour, max(light, 0.55)))
+        draw.polygon([at(0, 0), at(1, 0), at(1, 1), at(0, 1)], fill=shade(colour, max(light, 0.74)))
         for u0, u1, v0, v1 in ((0.12, 0.88, 0.06, 0.44), (0.12, 0.88, 0.54, 0.94)):
             draw.polygon(
                 [at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)],
-                fill=shade(colour, max(light, 0.55) * 0.72),
+                fill=shade(colour, max(light, 0.74) * 0.72),
             )
             inner = (u0 + 0.05, u1 - 0.03, v0 + 0.025, v1 - 0.012)
             draw.polygon(
@@ -872,7 +866,7 @@ def opening_door(look: Look, rng: np.random.Generator) -> Frame:
                     at(inner[1], inner[3]),
                     at(inner[0], inner[3]),
                 ],
-                fill=shade(colour, min(max(light, 0.55) * 1.06, 1.9)),
+                fill=shade(colour, min(max(light, 0.74) * 1.06, 1.9)),
             )
         edge = [at(1, 0), at(1, 1)]
         draw.line(edge, fill=shade(colour, 0.5), width=6)
@@ -894,16 +888,16 @@ def opening_door(look: Look, rng: np.random.Generator) -> Frame:
             "black": ("black",),
         },
         "laundry": {
-            "pink": ("pink laundry", "pink clothes"),
-            "yellow": ("yellow laundry", "yellow clothes"),
-            "green": ("green laundry", "green clothes"),
-            "mixed": ("colourful laundry", "clothes of many colours", "*motley garments"),
+            "pink": ("pink clothes", "pink shirts and socks"),
+            "yellow": ("yellow clothes", "yellow shirts and socks"),
+            "green": ("green clothes", "green shirts and socks"),
+            "mixed": ("colourful clothes", "clothes of many colours", "*motley garments"),
         },
         "top": {
             "cat": ("a cat", "a ginger cat"),
             "plant": ("a potted plant", "a plant in a pot"),
             "basket": ("a basket", "a laundry basket"),
-            "none": ("nothing",),
+            "soap": ("a box of washing powder", "a box of soap powder"),
         },
         "wall": {
             "blue": ("on blue tiles", "before blue tiles"),
@@ -995,6 +989,18 @@ def washing_machine(look: Look, rng: np.random.Generator) -> Frame:
     ImageDraw.Draw(shine).chord((12, 8, 2 * r - 24, 2 * r - 30), 190, 290, fill=60)
     shine = blurred(shine, 5)
     tail = look["top"] == "cat"
+    if look["top"] == "soap":
+        draw.polygon(
+            [(cx + 60, 6), (cx + 72, 0), (cx + 72, 68), (cx + 60, 74)], fill=(30, 120, 118)
+        )
+        draw.rectangle((cx - 4, 6, cx + 60, 74), fill=PAINT["turquoise"])
+        burst = [
+            (cx + 28 + q * math.sin(k * math.pi / 9), 38 - q * math.cos(k * math.pi / 9))
+            for k in range(18)
+            for q in ((27, 18)[k % 2],)
+        ]
+        draw.polygon(burst, fill=(250, 250, 250))
+        disc(draw, cx + 28, 38, 12, PAINT["orange"])
     if look["top"] == "plant":
         draw.polygon(
             [(cx - 88, 38), (cx - 36, 38), (cx - 44, 74), (cx - 80, 74)], fill=(196, 104, 66)
@@ -1040,27 +1046,27 @@ def washing_machine(look: Look, rng: np.random.Generator) -> Frame:
             for side in (-1, 1):
                 pen.polygon(
                     [
-                        (cx - 56 + side * 24, 18),
-                        (cx - 56 + side * 8, 14),
-                        (cx - 56 + side * 22, -4),
+                        (cx - 56 + side * 25, 28),
+                        (cx - 56 + side * 8, 24),
+                        (cx - 56 + side * 23, 5),
                     ],
                     fill=fur,
                 )
-            pen.ellipse((cx - 86, 4, cx - 26, 60), fill=shade(fur, 1.1))
+            pen.ellipse((cx - 86, 14, cx - 26, 68), fill=shade(fur, 1.1))
             for side in (-1, 1):
                 pen.arc(
-                    (cx - 56 + side * 14 - 7, 22, cx - 56 + side * 14 + 7, 34),
+                    (cx - 56 + side * 14 - 7, 32, cx - 56 + side * 14 + 7, 44),
                     20,
                     160,
                     fill=(70, 44, 34),
                     width=3,
                 )
-            pen.polygon([(cx - 60, 38), (cx - 52, 38), (cx - 56, 43)], fill=(240, 130, 130))
+            pen.polygon([(cx - 60, 48), (cx - 52, 48), (cx - 56, 53)], fill=(240, 130, 130))
         stamp(img, picture, cx + shake, (box[1] + box[3]) / 2)
         drum = holes.rotate(-150 * t % 360, Image.Resampling.NEAREST)
         pen = ImageDraw.Draw(drum)
         for i, (far, size, phase) in enumerate(pieces):
-            u = (0.42 * t + phase) % 1  # carried up on the left, then falling down on the right
+            u = (0.47 * t + phase) % 1  # carried up on the left, then falling down on the right
             if u < 0.6:
                 a = math.pi * (0.42 + 1.0 * u / 0.6)
                 reach = r * (0.5 + 0.2 * far)
@@ -1076,16 +1082,16 @@ def washing_machine(look: Look, rng: np.random.Generator) -> Frame:
             tone = paints[i % len(paints)]
             big = 22 + 11 * size
             points = []
-            for k in range(12):
-                b = 2 * math.pi * k / 12 + 3 * u
-                wobble = 1 + 0.22 * math.sin(3 * b + 7 * phase + 5 * u)
+            for k in range(24):
+                b = 2 * math.pi * k / 24 + 3 * u
+                wobble = 1 + 0.13 * math.sin(3 * b + 7 * phase + 5 * u)
                 points.append(
                     (x + big * wobble * math.cos(b), y + big * 0.8 * wobble * math.sin(b))
                 )
             pen.polygon([(px + 3, py + 4) for px, py in points], fill=shade(tone, 0.55))
             pen.polygon(points, fill=tone)
-            pen.line([points[1], (x, y), points[6]], fill=shade(tone, 0.72), width=4)
-            pen.line([points[9], (x - 4, y - 4)], fill=shade(tone, 1.35), width=4)
+            pen.line([points[3], (x, y), points[13]], fill=shade(tone, 0.78), width=3)
+            pen.line([points[18], (x - 4, y - 4)], fill=shade(tone, 1.3), width=3)
         level = r * 1.46 + 4 * wave(t, 0.9)
         foam = [(x, level + 6 * math.sin(x / 14 + 4 * t)) for x in range(0, round(2 * r) + 8, 8)]
         water = Image.new("L", drum.size)
