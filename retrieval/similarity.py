@@ -6,12 +6,14 @@ matrix the same way, and `TopK` and `LogMeanExp` gather what a normaliser needs 
 """
 
 from collections.abc import Iterator
+from threading import Lock
 
 import numpy as np
 
 from retrieval.errors import SettingsError
 
 Block = tuple[slice, slice, np.ndarray]  # rows, columns, the similarities there
+CHUNK = 16384  # rows of an embedding array that are looked at together
 
 
 def unit_rows(emb: np.ndarray, what: str = "embeddings") -> np.ndarray:
@@ -80,20 +82,6 @@ def check_k(k: int, n_gallery: int) -> None:
         raise SettingsError(f"k must be in 1..{n_gallery} (the gallery size), got {k}")
 
 
-def check_finite(sims: np.ndarray, first_row: int = 0, first_column: int = 0) -> None:
-    """Refuse NaN and infinity, naming the first place."""
-    # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
-    if np.isfinite(sims.sum(dtype=np.float64)):
-        return
-    bad = np.argwhere(~np.isfinite(sims))
-    if len(bad):
-        row, column = bad[0]
-        raise ValueError(
-            f"similarities must be finite, got {sims[row, column]} at row {row + first_row}, "
-            f"column {column + first_column}"
-        )
-
-
 def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
     """A matrix of finite similarities with at least one row and column, as floating point."""
     sims = np.asarray(sims)
@@ -103,8 +91,32 @@ def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
         sims = sims.astype(np.float32)
     if sims.dtype not in (np.float32, np.float64):
         raise ValueError(f"{what} must hold real numbers, got {sims.dtype}")
-    check_finite(sims)
+    # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
+    if not np.isfinite(sims.sum(dtype=np.float64)):
+        bad = np.argwhere(~np.isfinite(sims))
+        if len(bad):
+            row, column = bad[0]
+            raise ValueError(
+                f"{what} must be finite, got {sims[row, column]} at row {row}, column {column}"
+            )
     return sims
+
+
+def _checked_embeddings(emb: np.ndarray, what: str) -> np.ndarray:
+    """Embeddings as float32, uncopied if they are; refused where a product could overflow."""
+    emb = np.asarray(emb)
+    if emb.ndim != 2 or 0 in emb.shape:
+        raise ValueError(f"{what} must be [n, dim] and not empty, got shape {emb.shape}")
+    for start in range(0, len(emb), CHUNK):
+        rows = emb[start : start + CHUNK]
+        # NaN survives both extremes, and neither needs a copy.
+        if not (rows.max() < 1e15 and rows.min() > -1e15):
+            bad = ~(np.abs(rows) < 1e15).all(axis=1)
+            raise ValueError(
+                f"row {start + int(np.argmax(bad))} of {what} holds NaN, infinity or a number "
+                "beyond 1e15; remove or recompute it"
+            )
+    return emb.astype(np.float32, copy=False)
 
 
 class SimTiles:
@@ -122,19 +134,15 @@ class SimTiles:
         query_emb: np.ndarray,
         gallery_emb: np.ndarray,
         row_tile: int = 1024,
-        column_tile: int = 1024,
+        column_tile: int = 2048,
     ) -> None:
-        query_emb, gallery_emb = np.asarray(query_emb), np.asarray(gallery_emb)
-        for emb, what in ((query_emb, "queries"), (gallery_emb, "gallery")):
-            if emb.ndim != 2 or 0 in emb.shape:
-                raise ValueError(f"{what} must be [n, dim] and not empty, got shape {emb.shape}")
-        if query_emb.shape[1] != gallery_emb.shape[1]:
+        self.query_emb = _checked_embeddings(query_emb, "queries")
+        self.gallery_emb = _checked_embeddings(gallery_emb, "gallery")
+        if self.query_emb.shape[1] != self.gallery_emb.shape[1]:
             raise ValueError(
-                f"queries have dim {query_emb.shape[1]}, gallery has dim {gallery_emb.shape[1]}; "
-                "embed both with the same encoder"
+                f"queries have dim {self.query_emb.shape[1]}, gallery has dim "
+                f"{self.gallery_emb.shape[1]}; embed both with the same encoder"
             )
-        self.query_emb = query_emb.astype(np.float32, copy=False)
-        self.gallery_emb = gallery_emb.astype(np.float32, copy=False)
         self.row_tile, self.column_tile = row_tile, column_tile
 
     @property
@@ -144,16 +152,17 @@ class SimTiles:
 
     def blocks(self) -> Iterator[Block]:
         """Every tile once; its array is only valid until the next one is asked for."""
+        tile = np.empty(self.row_tile * self.column_tile, dtype=np.float32)
         for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
-            block = self.query_emb[rows] @ self.gallery_emb[columns].T
-            check_finite(block, rows.start, columns.start)
-            yield rows, columns, block
+            queries, gallery = self.query_emb[rows], self.gallery_emb[columns]
+            block = tile[: len(queries) * len(gallery)].reshape(len(queries), len(gallery))
+            yield rows, columns, np.matmul(queries, gallery.T, out=block)
 
 
 class MatrixTiles:
     """A plain similarity matrix, cut into tiles."""
 
-    def __init__(self, sims: np.ndarray, row_tile: int = 1024, column_tile: int = 1024) -> None:
+    def __init__(self, sims: np.ndarray, row_tile: int = 1024, column_tile: int = 2048) -> None:
         self.sims = check_sims(sims, "bank_sims")
         self.row_tile, self.column_tile = row_tile, column_tile
 
@@ -202,42 +211,41 @@ def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
     return float(q @ g), float(np.sqrt(max(variance, 0.0)))
 
 
-def _mean_and_cov(emb: np.ndarray, chunk: int = 16384) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_cov(emb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and population covariance of the rows, chunked so that nothing large is copied."""
     n, dim = emb.shape
     mean = emb.mean(axis=0, dtype=np.float64)
     cov = np.zeros((dim, dim))
-    for start in range(0, n, chunk):
-        centred = emb[start : start + chunk] - mean.astype(np.float32)
+    for start in range(0, n, CHUNK):
+        centred = emb[start : start + CHUNK] - mean.astype(np.float32)
         cov += centred.T @ centred
     return mean, cov / n
 
 
 class TopK:
-    """The k best columns of every row, gathered from tiles in any order."""
+    """The k best columns of every row, gathered from tiles in any order, by several threads."""
 
     def __init__(self, n_rows: int, k: int) -> None:
+        self.lock = Lock()
         self.scores = np.full((n_rows, k), -np.inf)
         self.columns = np.full((n_rows, k), np.iinfo(np.int64).max)
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile; of equal similarities the lowest column is kept."""
-        k = self.scores.shape[1]
-        kth = self.scores[rows, -1]
         # Past the first tiles few rows still change, and one maximum per row finds them.
-        changed = np.flatnonzero(block.max(axis=1) >= kth)
+        changed = np.flatnonzero(block.max(axis=1) >= self.scores[rows, -1])
         if len(changed) == 0:
             return
-        block = block[changed]
+        k = self.scores.shape[1]
+        block, changed = block[changed], changed + rows.start
         best = top_k(block, min(k, block.shape[1]))
-        scores = np.concatenate(
-            [self.scores[rows][changed], np.take_along_axis(block, best, axis=1)], axis=1
-        )
-        found = np.concatenate([self.columns[rows][changed], best + columns.start], axis=1)
-        order = np.lexsort((found, -scores), axis=1)[:, :k]
-        changed += rows.start
-        self.scores[changed] = np.take_along_axis(scores, order, axis=1)
-        self.columns[changed] = np.take_along_axis(found, order, axis=1)
+        new = np.take_along_axis(block, best, axis=1)
+        with self.lock:
+            scores = np.concatenate([self.scores[changed], new], axis=1)
+            found = np.concatenate([self.columns[changed], best + columns.start], axis=1)
+            order = np.lexsort((found, -scores), axis=1)[:, :k]
+            self.scores[changed] = np.take_along_axis(scores, order, axis=1)
+            self.columns[changed] = np.take_along_axis(found, order, axis=1)
 
     def counts(self, n_columns: int) -> np.ndarray:
         """[n_columns] in how many rows each column is among the k best."""
@@ -252,26 +260,43 @@ class LogMeanExp:
     beta, differs from it by the constant log(n_rows) / beta.
     """
 
-    def __init__(self, n_columns: int, beta: float) -> None:
-        self.beta = beta
+    ROWS = 64  # rows whose powers are held at once, so that they stay in a core's own cache
+
+    def __init__(self, n_rows: int, n_columns: int, beta: float) -> None:
+        self.n_rows, self.beta = n_rows, beta
         self.peak = np.full(n_columns, -np.inf)  # running maximum of s
-        self.mass = np.zeros(n_columns)  # sum of exp(beta * (s - peak))
-        self.n_rows = np.zeros(n_columns, dtype=np.int64)
+        # Sum of exp(beta * (s - peak)) - 1: with the one inside, a small beta would drown in it.
+        self.mass = np.zeros(n_columns)
+        self.n_seen = np.zeros(n_columns, dtype=np.int64)  # rows in that sum
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Take in one tile."""
+        """Take in one tile; threads may do so at once if their columns are disjoint."""
         peak = np.maximum(self.peak[columns], block.max(axis=0))
-        # Where beta is small all exponents are close to 0, and 1e-7 of rounding over beta shows.
-        dtype = np.float64 if self.beta * np.abs(peak).max() < 1 else block.dtype
-        powers = np.subtract(block, peak.astype(block.dtype), dtype=dtype)
-        powers *= self.beta
-        np.exp(powers, out=powers)
-        shift = np.where(np.isneginf(self.peak[columns]), 0.0, self.peak[columns] - peak)
-        self.mass[columns] *= np.exp(self.beta * shift)
-        self.mass[columns] += powers.sum(axis=0, dtype=np.float64)
+        # Where all exponents are close to 0, rounding a power to 1e-7 is 1e-7 / beta of bias.
+        fine = self.beta * np.abs(peak).max() < 1
+        dtype = np.dtype(np.float64 if fine else block.dtype)
+        beta = dtype.type(min(self.beta, float(np.finfo(dtype).max)))
+        ceiling = peak.astype(dtype)
+        powers = np.empty((min(self.ROWS, len(block)), block.shape[1]), dtype)
+        mass = np.zeros(len(peak))
+        with np.errstate(over="ignore", under="ignore"):
+            for start in range(0, len(block), self.ROWS):
+                part = block[start : start + self.ROWS]
+                out = powers[: len(part)]
+                np.subtract(part, ceiling, out=out)
+                np.multiply(out, beta, out=out)
+                if fine:
+                    mass += np.expm1(out, out=out).sum(axis=0)
+                else:
+                    mass += np.exp(out, out=out).sum(axis=0)
+                    mass -= len(part)
+            first = np.isneginf(self.peak[columns])
+            shift = beta * (np.where(first, peak, self.peak[columns]) - peak)
+            seen = self.n_seen[columns]
+            self.mass[columns] = self.mass[columns] * np.exp(shift) + seen * np.expm1(shift) + mass
         self.peak[columns] = peak
-        self.n_rows[columns] += len(block)
+        self.n_seen[columns] = seen + len(block)
 
     def values(self) -> np.ndarray:
         """[n_columns] float64, in the unit of the similarities."""
-        return self.peak + np.log(self.mass / self.n_rows) / self.beta
+        return self.peak + np.log1p(self.mass / self.n_rows) / self.beta

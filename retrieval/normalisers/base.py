@@ -1,7 +1,10 @@
 """What fitting a normaliser gives: one number per gallery item, subtracted from its similarity."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -135,10 +138,32 @@ def fit_bank(
     n_bank, n_gallery = tiles.shape
     check_k(k, n_gallery)
     nearest = TopK(n_bank, k)
-    mass = None if beta is None else LogMeanExp(n_gallery, beta)
-    for rows, columns, block in tiles.blocks():
+    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, beta)
+
+    def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
         nearest.add(rows, columns, block)
         if mass is not None:
             mass.add(rows, columns, block)
+
+    # The matrix product runs on all cores by itself; what follows it needs to be shared out.
+    n_threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(n_threads) as pool:
+        for rows, columns, block in tiles.blocks():
+            if block.size < 2**17:
+                take_in(rows, columns, block)
+                continue
+            edges = np.linspace(0, block.shape[1], n_threads + 1, dtype=int)
+            strips = [
+                pool.submit(
+                    take_in,
+                    rows,
+                    slice(columns.start + left, columns.start + right),
+                    block[:, left:right],
+                )
+                for left, right in pairwise(edges.tolist())
+                if right > left
+            ]
+            for strip in strips:
+                strip.result()
     values = np.zeros(n_gallery) if mass is None else mass.values()
     return values.astype(np.float32), nearest.counts(n_gallery), n_bank
