@@ -446,7 +446,7 @@ def billiards(look: Look, rng: np.random.Generator) -> Frame:
         },
         "side": {"left": ("on the left",), "right": ("on the right",)},
         "outcome": {
-            "in": ("drops through the hoop", "goes in", "*swishes through the net"),
+            "in": ("drops through the hoop", "falls into the basket", "*swishes through the net"),
             "out": ("bounces off the rim", "misses and bounces away"),
         },
     },
@@ -845,9 +845,14 @@ def archery(look: Look, rng: np.random.Generator) -> Frame:
 
     arrow = sprite(88, 100, paint_arrow)
     settled = turned(arrow, 0.0, 1.15)
+    pole = 34 if rng.random() < 0.5 else W - 34
+    stroke(draw, [(pole, 304), (pole, 96)], (236, 230, 216), 6)
 
     def frame(t: float) -> Image.Image:
         img = background.copy()
+        flag = [(pole + u, 100 + 5 * (u / 30) * wave(t, 1.1, -u / 50)) for u in range(0, 31, 5)]
+        flag += [(x, y + 34 - 0.5 * (x - pole)) for x, y in reversed(flag)]
+        ImageDraw.Draw(img).polygon(flag, fill=PAINT["orange"])
         for i, (x, y) in enumerate(spots):
             arrive = 0.25 + 0.3 * i
             u = (t - arrive + 0.3) / 0.3

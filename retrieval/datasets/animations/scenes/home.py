@@ -42,6 +42,7 @@ _COLOURS = {
     "yellow": ("yellow",),
     "purple": ("purple", "violet"),
     "black": ("black",),
+    "white": ("white",),
 }
 
 _WALLS = {

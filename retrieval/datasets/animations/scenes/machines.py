@@ -186,7 +186,7 @@ def _gear(cx: float, cy: float, r: float, teeth: int, turn: float) -> list[tuple
             "grey": ("grey", "steel"),
             "red": ("red",),
             "blue": ("blue",),
-            "green": ("green", "*emerald"),
+            "green": ("green", "*viridian"),
         },
         "ground": {
             "paper": ("on white paper", "on a white background"),
@@ -288,7 +288,7 @@ _CRADLE_PERIOD_S = 1.36
     attributes={
         "n": {1: ("one", "just one"), 2: ("two",), 3: ("three",)},
         "colour": {
-            "grey": ("steel", "silver", "*chrome"),
+            "grey": ("steel", "silver", "*nickel-plated"),
             "gold": ("golden",),
             "red": ("red",),
             "blue": ("blue",),
@@ -372,7 +372,7 @@ def newtons_cradle(look: Look, rng: np.random.Generator) -> Frame:
             "yellow": ("yellow", "golden yellow"),
             "red": ("red",),
             "blue": ("blue",),
-            "white": ("white", "*snowy"),
+            "white": ("white", "*alabaster"),
             "purple": ("purple", "violet"),
         },
         "frame": {"brown": ("wooden", "brown"), "black": ("black",), "green": ("green",)},

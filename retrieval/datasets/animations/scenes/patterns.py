@@ -40,6 +40,7 @@ THEME = "patterns and mathematics"
             "jewel": ("purple and green", "green and purple"),
             "candy": ("pink and turquoise", "turquoise and pink"),
             "gold": ("black and gold", "gold and black"),
+            "contrast": ("orange and blue", "blue and orange"),
         },
         "n": {4: ("four",), 6: ("six",), 10: ("ten",)},
         "shape": {
@@ -70,6 +71,7 @@ def kaleidoscope(look: Look, rng: np.random.Generator) -> Frame:
             (150, 230, 226),
             (214, 70, 130),
         ],
+        "contrast": [(24, 44, 96), (244, 140, 44), (60, 130, 220), (255, 206, 130), (30, 70, 150)],
         "gold": [(16, 15, 20), (222, 172, 62), (42, 38, 40), (250, 220, 130), (120, 86, 30)],
     }[look["palette"]]
     n, size, reach = int(look["n"]), 200, H / 2
@@ -157,6 +159,7 @@ def _life(grid: np.ndarray, steps: int) -> list[np.ndarray]:
         "start": {
             "glider": ("gliders", "diagonal gliders"),
             "pulsar": ("pulsars", "symmetric pulsing figures"),
+            "blinker": ("blinkers", "bars of three cells"),
             "soup": ("random clusters", "scattered clusters", "*haphazard clusters"),
         },
         "size": {"small": ("tiny", "small"), "large": ("large", "big")},
@@ -176,6 +179,13 @@ def game_of_life(look: Look, rng: np.random.Generator) -> Frame:
     grid = np.zeros((height, width), bool)
     if look["start"] == "soup":
         grid = rng.random((height, width)) < 0.32
+    elif look["start"] == "blinker":
+        for row in range(2, height - 2, 5):
+            for column in range(2, width - 2, 5):
+                if (row + column) % 2:
+                    grid[row, column - 1 : column + 2] = True
+                else:
+                    grid[row - 1 : row + 2, column] = True
     elif look["start"] == "glider":
         glider = np.array([[0, 1, 0], [0, 0, 1], [1, 1, 1]], bool)
         for row in range(1, height - 4, 7):
@@ -336,7 +346,8 @@ def spirograph(look: Look, rng: np.random.Generator) -> Frame:
         "length": {"short": ("fine", "narrow"), "long": ("broad", "wide")},
         "layout": {
             "middle": ("around the middle", "near the centre"),
-            "edge": ("at the lower edge", "along the bottom"),
+            "low": ("at the lower edge", "along the bottom"),
+            "high": ("at the upper edge", "along the top"),
         },
     },
     captions=(
@@ -370,8 +381,9 @@ def interfering_waves(look: Look, rng: np.random.Generator) -> Frame:
     n = int(look["n"])
     y, x = np.mgrid[0 : H // 2 : 1, 0 : W // 2 : 1].astype(np.float32)
     spread = {1: 0, 2: 62, 3: 56, 4: 50}[n]
-    if look["layout"] == "edge":
-        places = [(W / 4 + spread * (i - (n - 1) / 2), H / 2 - 14) for i in range(n)]
+    if look["layout"] != "middle":
+        edge = 14 if look["layout"] == "high" else H / 2 - 14
+        places = [(W / 4 + spread * (i - (n - 1) / 2), edge) for i in range(n)]
     elif n == 1:
         places = [(W / 4, H / 4)]
     else:
@@ -567,7 +579,7 @@ def sorting_bars(look: Look, rng: np.random.Generator) -> Frame:
     },
     captions=(
         "a {shape} (fractal|branching) tree with {leaf} grows {ground} {time}",
-        "a {shape} tree with {leaf} branches out [, fork by fork,] {ground} {time}",
+        "a {shape} tree with {leaf} divides [, fork by fork,] {ground} {time}",
         "{time} a {shape} fractal tree with {leaf} (stands|sways) {ground}",
         "{ground} a fractal tree [with {leaf}] spreads its {shape} crown {time}",
         "{time} the twigs of a {shape} (mathematical|fractal) tree (fork|divide) again and again [{ground}] , with {leaf}",
