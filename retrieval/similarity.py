@@ -67,13 +67,16 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
         return scores.argmax(axis=-1)[..., None]
     flat = scores.reshape(-1, n)
     if k > n // 4:
-        return np.argsort(-flat, axis=1, kind="stable")[:, :k].reshape(*scores.shape[:-1], k)
-    out = np.empty((len(flat), k), dtype=np.int64)
-    for row, values in enumerate(flat):
-        kth = np.partition(values, n - k)[n - k]
-        kept = np.flatnonzero(values >= kth)  # more than k where the k-th value is tied
-        out[row] = kept[np.argsort(-values[kept], kind="stable")[:k]]
-    return out.reshape(*scores.shape[:-1], k)
+        best = np.argsort(-flat, axis=1, kind="stable")[:, :k]
+        return best.reshape(*scores.shape[:-1], k)
+    kth = np.partition(flat, n - k, axis=1)[:, n - k, None]
+    kept = flat >= kth
+    for row in np.flatnonzero(np.count_nonzero(kept, axis=1) > k):  # a tie on the last place
+        tied = np.flatnonzero(flat[row] == kth[row])
+        kept[row, tied[k - np.count_nonzero(kept[row]) :]] = False
+    columns = np.nonzero(kept)[1].reshape(-1, k)  # ascending, so a stable sort keeps the lowest
+    order = np.argsort(-np.take_along_axis(flat, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1).reshape(*scores.shape[:-1], k)
 
 
 def check_k(k: int, n_gallery: int) -> None:
@@ -102,21 +105,23 @@ def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
     return sims
 
 
-def _checked_embeddings(emb: np.ndarray, what: str) -> np.ndarray:
-    """Embeddings as float32, uncopied if they are; refused where a product could overflow."""
+def _checked_embeddings(emb: np.ndarray, what: str) -> tuple[np.ndarray, float]:
+    """Embeddings as float32, uncopied if they are, and the length of the longest row."""
     emb = np.asarray(emb)
     if emb.ndim != 2 or 0 in emb.shape:
         raise ValueError(f"{what} must be [n, dim] and not empty, got shape {emb.shape}")
+    longest = 0.0
     for start in range(0, len(emb), CHUNK):
         rows = emb[start : start + CHUNK]
-        # NaN survives both extremes, and neither needs a copy.
-        if not (rows.max() < 1e15 and rows.min() > -1e15):
-            bad = ~(np.abs(rows) < 1e15).all(axis=1)
+        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))  # [rows], no copy of the rows
+        bad = ~(lengths < 1e15)  # beyond, the product of two could overflow float32
+        if bad.any():
             raise ValueError(
-                f"row {start + int(np.argmax(bad))} of {what} holds NaN, infinity or a number "
-                "beyond 1e15; remove or recompute it"
+                f"row {start + int(np.argmax(bad))} of {what} holds NaN, infinity or numbers too "
+                "large to multiply; remove or recompute it"
             )
-    return emb.astype(np.float32, copy=False)
+        longest = max(longest, float(lengths.max()))
+    return emb.astype(np.float32, copy=False), longest
 
 
 class SimTiles:
@@ -136,8 +141,9 @@ class SimTiles:
         row_tile: int = 1024,
         column_tile: int = 2048,
     ) -> None:
-        self.query_emb = _checked_embeddings(query_emb, "queries")
-        self.gallery_emb = _checked_embeddings(gallery_emb, "gallery")
+        self.query_emb, longest_query = _checked_embeddings(query_emb, "queries")
+        self.gallery_emb, longest_item = _checked_embeddings(gallery_emb, "gallery")
+        self.bound = longest_query * longest_item  # no similarity is larger, either way
         if self.query_emb.shape[1] != self.gallery_emb.shape[1]:
             raise ValueError(
                 f"queries have dim {self.query_emb.shape[1]}, gallery has dim "
@@ -164,6 +170,7 @@ class MatrixTiles:
 
     def __init__(self, sims: np.ndarray, row_tile: int = 1024, column_tile: int = 2048) -> None:
         self.sims = check_sims(sims, "bank_sims")
+        self.bound = float(max(self.sims.max(), -self.sims.min()))
         self.row_tile, self.column_tile = row_tile, column_tile
 
     @property
@@ -262,40 +269,49 @@ class LogMeanExp:
 
     ROWS = 64  # rows whose powers are held at once, so that they stay in a core's own cache
 
-    def __init__(self, n_rows: int, n_columns: int, beta: float) -> None:
+    def __init__(self, n_rows: int, n_columns: int, beta: float, bound: float) -> None:
         self.n_rows, self.beta = n_rows, beta
-        self.peak = np.full(n_columns, -np.inf)  # running maximum of s
+        # Where no |s| is above `bound`, exp(40) and exp(-40) are the worst and need no maximum.
+        self.safe = beta * bound < 40
+        self.fine = beta * bound < 1
+        self.peak = np.full(n_columns, 0.0 if self.safe else -np.inf)  # or running maximum of s
         # Sum of exp(beta * (s - peak)) - 1: with the one inside, a small beta would drown in it.
         self.mass = np.zeros(n_columns)
         self.n_seen = np.zeros(n_columns, dtype=np.int64)  # rows in that sum
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile; threads may do so at once if their columns are disjoint."""
-        peak = np.maximum(self.peak[columns], block.max(axis=0))
         # Where all exponents are close to 0, rounding a power to 1e-7 is 1e-7 / beta of bias.
-        fine = self.beta * np.abs(peak).max() < 1
-        dtype = np.dtype(np.float64 if fine else block.dtype)
+        dtype = np.dtype(np.float64 if self.fine else block.dtype)
         beta = dtype.type(min(self.beta, float(np.finfo(dtype).max)))
-        ceiling = peak.astype(dtype)
         powers = np.empty((min(self.ROWS, len(block)), block.shape[1]), dtype)
-        mass = np.zeros(len(peak))
+        mass = np.zeros(block.shape[1])
+        if not self.safe:
+            self._raise_peak(columns, block.max(axis=0))
+            peak = self.peak[columns].astype(dtype)
         with np.errstate(over="ignore", under="ignore"):
             for start in range(0, len(block), self.ROWS):
                 part = block[start : start + self.ROWS]
                 out = powers[: len(part)]
-                np.subtract(part, ceiling, out=out)
-                np.multiply(out, beta, out=out)
-                if fine:
+                if not self.safe:
+                    part = np.subtract(part, peak, out=out)
+                np.multiply(part, beta, out=out)
+                if self.fine:
                     mass += np.expm1(out, out=out).sum(axis=0)
                 else:
                     mass += np.exp(out, out=out).sum(axis=0)
                     mass -= len(part)
-            first = np.isneginf(self.peak[columns])
-            shift = beta * (np.where(first, peak, self.peak[columns]) - peak)
-            seen = self.n_seen[columns]
-            self.mass[columns] = self.mass[columns] * np.exp(shift) + seen * np.expm1(shift) + mass
+        self.mass[columns] += mass
+        self.n_seen[columns] += len(block)
+
+    def _raise_peak(self, columns: slice, peak: np.ndarray) -> None:
+        old = self.peak[columns]
+        peak = np.maximum(old, peak)
+        with np.errstate(over="ignore", under="ignore"):
+            shift = self.beta * np.where(np.isneginf(old), 0.0, old - peak)
+            self.mass[columns] *= np.exp(shift)
+            self.mass[columns] += self.n_seen[columns] * np.expm1(shift)
         self.peak[columns] = peak
-        self.n_seen[columns] = seen + len(block)
 
     def values(self) -> np.ndarray:
         """[n_columns] float64, in the unit of the similarities."""

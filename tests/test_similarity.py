@@ -145,7 +145,7 @@ def test_log_mean_exp_from_tiles_in_any_order_is_its_definition(rng, beta, dtype
     blocks = list(MatrixTiles(sims, 4, 5).blocks())
     for _ in range(3):
         rng.shuffle(blocks)
-        mass = LogMeanExp(31, 6, beta)
+        mass = LogMeanExp(31, 6, beta, bound=1.0)
         for block in blocks:
             mass.add(*block)
         np.testing.assert_allclose(mass.values(), expected, atol=1e-6)
@@ -155,7 +155,7 @@ def test_log_mean_exp_from_tiles_in_any_order_is_its_definition(rng, beta, dtype
 @pytest.mark.parametrize("scale", [1e-4, 100, 1e4])
 def test_log_mean_exp_follows_the_unit_of_the_similarities(rng, scale):
     sims = rng.uniform(-1, 1, (31, 6)).astype(np.float32) * np.float32(scale)
-    mass = LogMeanExp(31, 6, 3 / scale)
+    mass = LogMeanExp(31, 6, 3 / scale, scale)
     for block in MatrixTiles(sims, 4, 5).blocks():
         mass.add(*block)
     expected = [log_mean_exp_by_definition(column, 3 / scale) for column in sims.T]

@@ -138,7 +138,7 @@ def fit_bank(
     n_bank, n_gallery = tiles.shape
     check_k(k, n_gallery)
     nearest = TopK(n_bank, k)
-    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, beta)
+    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, beta, tiles.bound)
 
     def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
         nearest.add(rows, columns, block)
