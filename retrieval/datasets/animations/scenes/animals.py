@@ -23,7 +23,6 @@ from retrieval.datasets.animations.canvas import (
     glow,
     gradient,
     mix,
-    noise,
     ridge,
     shade,
     shadow,
@@ -290,7 +289,7 @@ def _flower(draw, x: float, y: float, r: float, colour: Colour, turn: float = 0.
         },
         "pattern": {
             "plain": ("plain", "dark-edged"),
-            "spots": ("spotted", "*dotted"),
+            "spots": ("spotted", "*flecked"),
             "stripes": ("striped", "veined"),
         },
         "n": {1: ("a", "one", "a single"), 2: ("two", "a pair of"), 4: ("four",)},
@@ -318,8 +317,8 @@ def butterfly(look: Look, rng: np.random.Generator) -> Frame:
         bloom = (150, 150, 214)
     elif place == "sky":
         img = sky("day", 1.0)
-        cover = clouds(rng, (255, 255, 255), 0.5, height=H)
-        img.paste(cover, (-120, 10), cover)
+        cover = clouds(rng, (255, 255, 255), 0.45, W + 100, 250)
+        img.paste(cover, (-50, 10), cover)
         bloom = None
     elif place == "blossom":
         img = gradient([(0, (252, 226, 232)), (1, (236, 176, 196))])
@@ -353,10 +352,8 @@ def butterfly(look: Look, rng: np.random.Generator) -> Frame:
     size = {1: 1.75, 2: 1.25, 4: 0.9}[n]
     spots = {1: [(224, 146)], 2: [(126, 160), (322, 126)], 4: [(92, 96), (318, 84), (170, 208), (352, 218)]}[n]
     tilts = [float(a) for a in rng.permutation((-26, 18))]
-    pictures = [
-        [turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), tilt, size) for o in np.linspace(0.25, 1, 6)]
-        for tilt in tilts
-    ]
+    base = [turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), 0, size) for o in np.linspace(0.25, 1, 6)]
+    pictures = [[turned(picture, tilt) for picture in base] for tilt in tilts]
     pictures = [pictures[i % 2] for i in range(n)]
     phases = rng.random((n, 3))
 
@@ -710,7 +707,7 @@ def fireflies(look: Look, rng: np.random.Generator) -> Frame:
         "orange": (255, 142, 44),
         "pink": (255, 110, 190),
     }[look["light"]]
-    n, r = (7, 46) if look["amount"] == "few" else (38, 30)
+    n, r = (7, 44) if look["amount"] == "few" else (34, 24)
     if jar:
         left, right, top, bottom, r = 140, 272, 120, 286, round(r * 0.85)
         n = 5 if n == 7 else 22
@@ -732,7 +729,7 @@ def fireflies(look: Look, rng: np.random.Generator) -> Frame:
             x, y = x + reach * wave(t, 0.3, a), y + reach * 0.8 * wave(t, 0.4, b)
             bright = 0.45 + 0.55 * (0.5 + 0.5 * wave(t, 0.45, c))
             glow(picture, x, y, r * size, light, bright)
-            if place == "lake" and y < 208 + 60:
+            if place == "lake" and 150 < y < 268:
                 glow(picture, x, 430 - y, r * size * 0.7, light, bright * 0.4)
             disc(pen, x, y, 2.4 + 1.6 * size * bright, mix(light, (255, 255, 255), 0.55))
         return picture
@@ -938,7 +935,7 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
         img = gradient([(0, (214, 190, 140)), (0.3, (190, 150, 96)), (1, (150, 108, 66))])
         draw = ImageDraw.Draw(img)
         for x in range(10, W, 46):
-            draw.rectangle((x + 10 * rng.normal(), 0, x + 22, 100), fill=mix((96, 68, 50), (190, 150, 96), 0.4 * rng.random()))
+            draw.rectangle((x - 10 * rng.random(), 0, x + 22, 100), fill=mix((96, 68, 50), (190, 150, 96), 0.4 * rng.random()))
     else:
         fill_below(img, far, mix(ground[0], (170, 190, 210), 0.5))
     fill_below(img, np.full(W, 92.0), ground[0], ground[1])
@@ -1286,7 +1283,7 @@ def _fish(colour: Colour, striped: bool, wag: float) -> Image.Image:
             for x, w, half in ((48, 9, 19), (70, 10, 22.5), (91, 8, 17)):
                 pts = [(x - w / 2, 40 - half), (x + w / 2, 40 - half), (x + w / 2 + 4, 40), (x + w / 2, 40 + half), (x - w / 2, 40 + half), (x - w / 2 + 4, 40)]
                 draw.polygon(_scaled(pts, s), fill=(250, 248, 242))
-                for a, b in (((x - w / 2), -1), ((x + w / 2), 1)):
+                for a in (x - w / 2, x + w / 2):
                     draw.line(_scaled([(a, 40 - half), (a + 4, 40), (a, 40 + half)], s), fill=(40, 34, 44), width=int(2 * s))
         draw.polygon(_scaled(_smooth([(66, 44), (56, 58 + 4 * wag), (76, 54)]), s), fill=fin)
         disc(draw, 101 * s, 34 * s, 6 * s, (252, 252, 248))

@@ -25,7 +25,6 @@ from retrieval.datasets.animations.canvas import (
     gradient,
     mix,
     ridge,
-    scroll,
     shade,
     shadow,
     sky,
