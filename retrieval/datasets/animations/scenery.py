@@ -279,3 +279,11 @@ def water(img: Image.Image, horizon: int, colour: Colour, rng: np.random.Generat
         draw.line(
             [(x - half, y), (x + half, y)], fill=shade(colour, 1.3 - 0.5 * u), width=1 + (i % 2)
         )
+
+
+def puff(colour: Colour, radius: int) -> Image.Image:
+    """A ball of smoke as an RGBA sprite."""
+    y, x = np.mgrid[-radius:radius, -radius:radius] / radius
+    alpha = 235 * np.minimum(1, 2.2 * np.clip(1 - np.hypot(x, y), 0, 1))
+    tone = np.clip(1.04 - 0.14 * (x * 0.5 + y), 0, 1.15)[..., None] * np.array(colour)
+    return Image.fromarray(np.dstack([np.clip(tone, 0, 255), alpha]).astype(np.uint8))

@@ -871,14 +871,6 @@ def aurora(look: Look, rng: np.random.Generator) -> Frame:
     return frame
 
 
-def _puff(colour: tuple[int, int, int], radius: int) -> Image.Image:
-    """A ball of smoke as an RGBA sprite."""
-    y, x = np.mgrid[-radius:radius, -radius:radius] / radius
-    alpha = 235 * np.minimum(1, 2.2 * np.clip(1 - np.hypot(x, y), 0, 1))
-    tone = np.clip(1.04 - 0.14 * (x * 0.5 + y), 0, 1.15)[..., None] * np.array(colour)
-    return Image.fromarray(np.dstack([np.clip(tone, 0, 255), alpha]).astype(np.uint8))
-
-
 def _rocket(colour: tuple[int, int, int], boosters: bool) -> Image.Image:
     def paint(draw: ImageDraw.ImageDraw, s: float) -> None:
         if boosters:
@@ -1019,7 +1011,10 @@ def rocket_launch(look: Look, rng: np.random.Generator) -> Frame:
             width=3,
         )
     rocket = turned(_rocket(PAINT[str(look["colour"])], look["boosters"] == "boosters"), 0, 0.82)
-    puffs = [[_puff(shade(smoke, tone), 12 + 6 * k) for k in range(9)] for tone in (0.78, 0.9, 1.0)]
+    puffs = [
+        [scenery.puff(shade(smoke, tone), 12 + 6 * k) for k in range(9)]
+        for tone in (0.78, 0.9, 1.0)
+    ]
     # A yellow core in an orange flame.
 
     flame = sprite(40, 90, lambda d, s: (

@@ -641,7 +641,7 @@ def blown_leaves(look: Look, rng: np.random.Generator) -> Frame:
         [leaf(tone).rotate(45 * k, Image.Resampling.BICUBIC, expand=True) for k in range(8)]
         for tone in tones
     ]
-    n = 12 if look["amount"] == "few" else 80
+    n = 12 if look["amount"] == "few" else 66
     flight = rng.random((n, 5))
     flight[:, 0] = (np.arange(n) + 0.8 * flight[:, 0]) / n
 
@@ -878,7 +878,7 @@ def tornado(look: Look, rng: np.random.Generator) -> Frame:
         for k in range(n):  # from the cloud down to the ground
             u = k / (n - 1)
             half = big * (18 + 104 * (1 - u) ** 1.8)
-            shape.append((centre + 20 * (0.4 + u) * wave(t, 0.45, 0.9 * u), 40 + 246 * u, half))
+            shape.append((centre + 20 * (0.4 + u) * wave(t, 0.45, 0.9 * u), 6 + 280 * u, half))
         shadow(img, shape[-1][0], 290, 40 + 50 * big, 12, 0.35)
         for k, (x, y, half) in enumerate(shape):
             tone = 0.92 + 0.14 * math.sin(0.9 * k - 9 * t)
@@ -900,7 +900,8 @@ def tornado(look: Look, rng: np.random.Generator) -> Frame:
                 fill=shade(colour, 1.35 if c > 0.4 else 0.5),
                 width=3,
             )
-        scroll(img, cover, 40 * t, -46)
+        scroll(img, cover, 40 * t, -58)
+        scroll(img, cover, 55 * t + 200, -50)
         x, y, half = shape[-1]
         dust = mix(
             (236, 244, 250) if place == "sea" else mix(ground, (120, 96, 70), 0.5), colour, 0.3
@@ -1014,7 +1015,7 @@ def falling_ash(look: Look, rng: np.random.Generator) -> Frame:
     if lava:
         tone = mix(tone, lava, 0.12)
     puffs = [
-        [ball(6 + 5 * k, shade(tone, light), (-0.2, -0.5)) for k in range(9)]
+        [scenery.puff(shade(tone, light), 9 + 6 * k) for k in range(9)]
         for light in (0.85, 1.0, 1.15)
     ]
     smoke = rng.random((40, 3))
