@@ -869,3 +869,180 @@ def archery(look: Look, rng: np.random.Generator) -> Frame:
         return img
 
     return frame
+
+
+@scene(
+    theme=THEME,
+    attributes={
+        "colour": _COLOURS,
+        "n": {3: ("three",), 6: ("six", "half a dozen"), 10: ("ten",)},
+        "outcome": {
+            "all": ("all the pins fall", "every pin falls", "*no pin survives"),
+            "some": ("some pins stay standing", "not all pins fall"),
+            "none": ("the ball misses every pin", "not a single pin falls"),
+        },
+        "lane": {
+            "wood": ("a wooden lane", "a bright wooden lane"),
+            "blue": ("a blue lane in neon light", "a blue lane"),
+            "pink": ("a pink lane in neon light", "a pink lane"),
+        },
+    },
+    captions=(
+        "a {colour} bowling ball rolls down {lane} towards {n} pins , {outcome}",
+        "bowling on {lane}: the {colour} ball rolls to {n} pins and {outcome}",
+        "{n} pins at the end of {lane} and a {colour} (bowling ball|ball) [, {outcome}]",
+        "a {colour} ball (runs|rolls) along {lane} [, {n} pins wait] and {outcome}",
+        "{outcome} as a {colour} bowling ball (reaches|comes to) {n} pins on {lane}",
+    ),
+    sound=lambda look, rng: sounds.together(
+        0.3 * sounds.hiss(rng, 60, 400) * (sounds.seconds() < 1.5),
+        *(
+            sounds.at(
+                [1.48 + 0.05 * k], sounds.tone(500 + 130 * (k % 4), 0.12, 0.03, (1, 0.5)), 0.6
+            )
+            for k in range({"all": int(look["n"]), "some": 2, "none": 0}[look["outcome"]])
+        ),
+    ),
+    poster_s=1.2,
+)
+def bowling(look: Look, rng: np.random.Generator) -> Frame:
+    neon = look["lane"] != "wood"
+    board = {"wood": (226, 178, 116), "blue": (50, 84, 190), "pink": (226, 90, 160)}[look["lane"]]
+    wall = (34, 28, 58) if neon else (120, 74, 60)
+    background = gradient([(0, shade(wall, 1.1)), (1, shade(wall, 0.6))])
+    draw = ImageDraw.Draw(background)
+    sky_y, reach = 52, 280
+
+    def at(x: float, z: float) -> tuple[float, float, float]:
+        """Place on the lane (x in -1..1 across, z in 0..1 along) -> canvas x, y, scale."""
+        s = 1 / (1 + 1.9 * z)
+        return W / 2 + 205 * x * s, sky_y + reach * s, s
+
+    def strip(x0: float, x1: float, colour: tuple[int, int, int]) -> None:
+        near, far = -0.12, 1.1
+        draw.polygon(
+            [at(x0, near)[:2], at(x1, near)[:2], at(x1, far)[:2], at(x0, far)[:2]], fill=colour
+        )
+
+    draw.rectangle((0, 150, W, H), fill=shade(wall, 0.5))
+    for side in (-1, 1):
+        strip(side * 1.0, side * 1.26, (26, 24, 32))
+        strip(side * 1.26, side * 1.36, board if neon else (150, 104, 70))
+    for k in range(10):
+        strip(-1 + 0.2 * k, -0.8 + 0.2 * k, shade(board, (0.93, 1.03, 0.98)[k % 3]))
+    gloss = Image.new("L", (W, H))
+    ImageDraw.Draw(gloss).polygon(
+        [(W / 2 - 40, H), (W / 2 + 40, H), (W / 2 + 16, 150), (W / 2 - 16, 150)], fill=60
+    )
+    background.paste(
+        (255, 255, 255), (0, 0), gloss.resize((56, 42)).resize((W, H), Image.Resampling.BICUBIC)
+    )
+    draw.rectangle((W / 2 - 116, 14, W / 2 + 116, 148), fill=(14, 12, 20))
+    draw.rectangle((0, 0, W, 34), fill=shade(board, 0.9 if neon else 0.6))
+    for side in (-1, 1):
+        draw.rectangle(
+            (W / 2 + side * 126 - 10, 20, W / 2 + side * 126 + 10, 160), fill=shade(wall, 1.35)
+        )
+    if neon:
+        for side in (-1, 1):
+            glow(background, W / 2 + side * 170, 60, 150, board, 0.7)
+    glow(background, W / 2, 96, 130, (150, 140, 120), 0.55)
+    for k in range(5):
+        px, py, s = at(-0.4 + 0.2 * k, 0.22 + 0.05 * abs(k - 2))
+        draw.polygon([(px - 6, py + 8), (px + 6, py + 8), (px, py - 10)], fill=shade(board, 0.5))
+
+    def paint_pin(draw, s):
+        outline = [
+            (15, 0),
+            (20, 3),
+            (22, 10),
+            (20, 20),
+            (19, 26),
+            (25, 38),
+            (28, 50),
+            (26, 64),
+            (22, 76),
+        ]
+        shape = outline + [(30 - x, y) for x, y in reversed(outline)]
+        draw.polygon([(x * s, y * s) for x, y in shape], fill=(250, 248, 242))
+        draw.polygon(
+            [(x * s, y * s) for x, y in ((15, 0), *outline[1:], (16, 76))], fill=(222, 218, 214)
+        )
+        draw.rectangle((10 * s, 18 * s, 20 * s, 22 * s), fill=(214, 50, 50))
+        draw.rectangle((9.6 * s, 26 * s, 20.4 * s, 29 * s), fill=(214, 50, 50))
+
+    pin = sprite(31, 78, paint_pin)
+    n = int(look["n"])
+    rows = {3: 2, 6: 3, 10: 4}[n]
+    pins = []
+    for row in range(rows):
+        for k in range(row + 1):
+            pins.append(((k - row / 2) * (0.62 if n == 3 else 0.46), 0.83 + 0.065 * row, row))
+    hit_s = 1.45
+    aim = {"all": 0.0, "some": 0.3, "none": 1.13}[look["outcome"]] * (
+        1 if rng.random() < 0.5 else -1
+    )
+    falls = []
+    for x, _, _ in pins:
+        if look["outcome"] == "all":
+            falls.append(True)
+        else:
+            falls.append(look["outcome"] == "some" and x * np.sign(aim) > 0.1)
+    drift = 2 * rng.random(n) - 1
+    r = 50
+    picture = ball(r, PAINT[look["colour"]])
+
+    def holes(draw, s):
+        for x, y in ((36, 30), (52, 26), (46, 44)):
+            draw.ellipse(((x - 5) * s, (y - 5) * s, (x + 5) * s, (y + 5) * s), fill=(20, 18, 24))
+
+    grip = sprite(2 * r + 2, 2 * r + 2, holes)
+    ready = {p: turned(pin, 0.0, 2.05 * at(0, z)[2]) for p, (_, z, _) in enumerate(pins)}
+
+    def frame(t: float) -> Image.Image:
+        img = background.copy()
+        u = t / hit_s
+        z = -0.02 + 0.84 * (u if u < 1 else 1 + (u - 1) * 0.9)
+        x = aim * ease(min(u * 1.1, 1.0))
+        bx, by, s = at(x, min(z, 1.15))
+        drawn_ball = z > 1.12
+
+        def put_ball() -> None:
+            size = r * s
+            drop = 6 if abs(x) > 1 else 0
+            shadow(img, bx + 8 * s, by + drop, size * 1.15, size * 0.3, 0.55)
+            turned_ball = picture.copy()
+            spun = grip.rotate(-420 * t % 360, Image.Resampling.BILINEAR)
+            turned_ball.paste(spun, (0, 0), spun)
+            stamp(img, turned_ball, bx, by - size + drop, 0, s)
+
+        for p in sorted(range(n), key=lambda p: -pins[p][1]):
+            px, pz, row = pins[p]
+            if not drawn_ball and z > pz:
+                put_ball()
+                drawn_ball = True
+            cx, cy, _ = at(px, pz)
+            tall = ready[p].height
+            late = t - hit_s - 0.09 * row - 0.04 * abs(px)
+            if falls[p] and late > 0:
+                side = (px - aim * 0.5) * 1.2 + 0.5 * drift[p]
+                if late < 0.9:
+                    angle = -math.copysign(92 * ease(late / 0.4), side) + 60 * late * drift[p]
+                    y = cy - tall / 2 - 60 * late + 140 * late * late
+                    stamp(
+                        img,
+                        ready[p],
+                        cx + 90 * side * late,
+                        y,
+                        angle,
+                        1.0,
+                        1 - max(0.0, late - 0.6) / 0.3,
+                    )
+            else:
+                shadow(img, cx, cy, 16, 4, 0.5)
+                stamp(img, ready[p], cx, cy - tall / 2)
+        if not drawn_ball:
+            put_ball()
+        return img
+
+    return frame

@@ -20,6 +20,7 @@ from retrieval.datasets.animations.canvas import (
     font,
     glow,
     gradient,
+    mix,
     noise,
     room,
     shade,
@@ -654,6 +655,169 @@ def conveyor_belt(look: Look, rng: np.random.Generator) -> Frame:
             x = i * gap + (shift + start) % gap
             shadow(img, x, belt + 4, 50, 8, 0.6)
             stamp(img, picture, x, belt - 44 + 0.8 * wave(t, 3, i * 0.37), 0, 1.0)
+        return img
+
+    return frame
+
+
+@scene(
+    theme=THEME,
+    attributes={
+        "colour": {
+            "red": ("red",),
+            "blue": ("blue",),
+            "green": ("green",),
+            "black": ("black",),
+            "white": ("white",),
+        },
+        "beside": {
+            "candle": ("a burning candle", "a lit candle"),
+            "books": ("a stack of books", "a pile of books", "*a heap of tomes"),
+            "flowers": ("a vase of yellow flowers", "yellow flowers in a vase"),
+            "cup": ("a steaming cup", "a cup of hot tea"),
+        },
+        "tempo": {"slow": ("slowly", "in a slow beat"), "fast": ("fast", "in a quick beat")},
+        "wall": {
+            "pink": ("before a pink wall", "in front of a pink wall"),
+            "turquoise": ("before a turquoise wall", "in front of a turquoise wall"),
+            "dark": ("in a dark room", "in the dark"),
+            "yellow": ("before a yellow wall", "in front of a yellow wall"),
+        },
+    },
+    captions=(
+        "a {colour} metronome swings {tempo} beside {beside} {wall}",
+        "{wall} a {colour} metronome (ticks|beats) {tempo} [next to {beside}]",
+        "the arm of a {colour} metronome swings from side to side {tempo} [, {beside} next to it] {wall}",
+        "{beside} and a {colour} metronome [that swings {tempo}] on a table {wall}",
+        "a {colour} metronome beats time {tempo} {wall} [with {beside} at its side]",
+    ),
+    sound=lambda look, rng: sounds.ticking(1.25 if look["tempo"] == "slow" else 3.0),
+)
+def metronome(look: Look, rng: np.random.Generator) -> Frame:
+    walls = {
+        "pink": (240, 164, 188),
+        "turquoise": (92, 186, 184),
+        "dark": (48, 44, 60),
+        "yellow": (246, 208, 104),
+    }
+    background = room(rng, walls[look["wall"]], (122, 80, 54), 262, 0.35)
+    colour = PAINT[look["colour"]]
+    cx, low, top = 172.0, 300.0, 56.0
+    shadow(background, cx + 8, low + 2, 116, 16, 0.55)
+    x = 352.0
+    shadow(background, x, low - 4, 58, 10, 0.5)
+    draw = ImageDraw.Draw(background)
+    corners = [(cx - 92, low - 12), (cx - 34, top), (cx + 34, top), (cx + 92, low - 12)]
+    draw.polygon(corners, fill=shade(colour, 0.7))
+    draw.polygon([corners[0], corners[1], (cx + 20, top), (cx + 54, low - 12)], fill=colour)
+    draw.polygon(
+        [(cx - 64, low - 84), (cx - 25, top + 12), (cx + 25, top + 12), (cx + 64, low - 84)],
+        fill=(248, 240, 220),
+    )
+    for i in range(9):
+        y, wide = top + 24 + 15 * i, 5 + (i % 2) * 4
+        draw.line([(cx - wide, y), (cx + wide, y)], fill=(120, 100, 80), width=2)
+    draw.polygon(
+        [(cx - 34, top), (cx + 34, top), (cx + 18, top - 20), (cx - 18, top - 20)],
+        fill=shade(colour, 1.3),
+    )
+    draw.rounded_rectangle((cx - 104, low - 16, cx + 104, low + 4), 6, fill=shade(colour, 0.55))
+    draw.rounded_rectangle((cx - 104, low - 16, cx + 104, low - 6), 5, fill=shade(colour, 1.15))
+    draw.rounded_rectangle((cx - 20, low - 62, cx + 20, low - 34), 5, fill=(222, 172, 62))
+    draw.text((cx, low - 48), "108", fill=(70, 50, 20), font=font(18), anchor="mm")
+    base = low - 2
+    if look["beside"] == "candle":
+        draw.ellipse((x - 40, base - 16, x + 40, base + 4), fill=(196, 160, 70))
+        draw.rectangle((x - 17, base - 100, x + 17, base - 6), fill=(250, 244, 228))
+        draw.rectangle((x + 5, base - 100, x + 17, base - 6), fill=(222, 208, 182))
+        draw.ellipse((x - 17, base - 106, x + 17, base - 94), fill=(255, 250, 236))
+        draw.line([(x, base - 112), (x, base - 100)], fill=(50, 40, 40), width=3)
+    elif look["beside"] == "books":
+        for i, name in enumerate(("blue", "red", "green", "orange", "purple")):
+            y, shift = base - 27 * i, (0, 6, -5, 3, -2)[i]
+            box = (x - 62 + shift, y - 27, x + 62 + shift, y)
+            draw.rounded_rectangle(box, 4, fill=shade(PAINT[name], 0.9))
+            draw.rectangle((x + 40 + shift, y - 23, x + 62 + shift, y - 4), fill=(250, 244, 228))
+            draw.rectangle((x - 48 + shift, y - 27, x - 42 + shift, y), fill=(240, 206, 110))
+    elif look["beside"] == "flowers":
+        for i in range(7):
+            tip = (x - 54 + 18 * i, 118 + 26 * abs(i - 3) - 10 * (i % 2))
+            stroke(draw, [(x, base - 70), tip], (74, 140, 72), 4)
+            for k in range(6):
+                angle = math.pi * k / 3
+                disc(
+                    draw,
+                    tip[0] + 11 * math.cos(angle),
+                    tip[1] + 11 * math.sin(angle),
+                    8,
+                    (250, 206, 60),
+                )
+            disc(draw, *tip, 7, (190, 110, 40))
+        draw.polygon(
+            [
+                (x - 22, base - 84),
+                (x + 22, base - 84),
+                (x + 34, base - 30),
+                (x + 18, base),
+                (x - 18, base),
+                (x - 34, base - 30),
+            ],
+            fill=(70, 110, 190),
+        )
+        draw.polygon(
+            [(x - 16, base - 80), (x - 6, base - 80), (x - 14, base - 8), (x - 24, base - 32)],
+            fill=(140, 180, 230),
+        )
+    else:
+        draw.ellipse((x - 56, base - 14, x + 56, base + 6), fill=(226, 230, 234))
+        draw.arc((x + 20, base - 58, x + 64, base - 18), 0, 360, fill=(222, 90, 80), width=9)
+        draw.polygon(
+            [(x - 42, base - 72), (x + 42, base - 72), (x + 26, base - 4), (x - 26, base - 4)],
+            fill=(226, 92, 82),
+        )
+        draw.polygon(
+            [(x - 36, base - 70), (x - 22, base - 70), (x - 18, base - 6), (x - 24, base - 6)],
+            fill=(246, 160, 150),
+        )
+        draw.ellipse((x - 42, base - 80, x + 42, base - 64), fill=(246, 240, 232))
+        draw.ellipse((x - 36, base - 78, x + 36, base - 66), fill=(120, 70, 40))
+    per_s = 0.625 if look["tempo"] == "slow" else 1.5
+    pivot = (cx, low - 66)
+    phase = rng.random()
+
+    def frame(t: float) -> Image.Image:
+        img = background.copy()
+        draw = ImageDraw.Draw(img)
+        if look["beside"] == "candle":
+            tip = base - 152 + 5 * wave(t, 1.6)
+            glow(img, x, base - 124, 110, (255, 180, 90), 0.7 + 0.1 * wave(t, 1.3))
+            for size, tone in ((1.0, (250, 150, 50)), (0.6, (255, 220, 120))):
+                draw.ellipse(
+                    (x - 11 * size, base - 122 - 12 * size, x + 11 * size, base - 122 + 12 * size),
+                    fill=tone,
+                )
+                point = (x + 4 * wave(t, 0.8), base - 122 + (tip - base + 122) * size)
+                draw.polygon(
+                    [(x - 10 * size, base - 126), (x + 10 * size, base - 126), point], fill=tone
+                )
+        elif look["beside"] == "cup":
+            for k in (-16, 4, 22):
+                line = [
+                    (x + k + 7 * math.sin(u * 6 - 4 * t + k) * u, base - 80 - 66 * u)
+                    for u in np.linspace(0, 1, 12)
+                ]
+                draw.line(line, fill=mix(walls[look["wall"]], (255, 255, 255), 0.5), width=5)
+        angle = math.radians(30) * wave(t, per_s, phase)
+        dx, dy = math.sin(angle), -math.cos(angle)
+        end = (pivot[0] + 196 * dx, pivot[1] + 196 * dy)
+        stroke(draw, [(pivot[0] + 5, pivot[1] + 5), (end[0] + 5, end[1] + 5)], (150, 130, 110), 5)
+        stroke(draw, [pivot, end], (70, 72, 80), 6)
+        wx, wy = pivot[0] + 138 * dx, pivot[1] + 138 * dy
+        weight = []
+        for u, v in ((-17, -16), (17, -16), (12, 18), (-12, 18)):
+            weight.append((wx - u * dy - v * dx, wy + u * dx - v * dy))
+        draw.polygon(weight, fill=(214, 168, 66), outline=(120, 84, 30), width=2)
+        disc(draw, *pivot, 8, (60, 60, 66))
         return img
 
     return frame

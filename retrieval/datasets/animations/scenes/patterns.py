@@ -147,7 +147,7 @@ def _life(grid: np.ndarray, steps: int) -> list[np.ndarray]:
         "colour": {
             "green": ("green",),
             "red": ("red",),
-            "yellow": ("yellow",),
+            "orange": ("orange",),
             "blue": ("blue",),
             "pink": ("pink",),
         },
@@ -668,6 +668,104 @@ def fractal_tree(look: Look, rng: np.random.Generator) -> Frame:
                 )
                 if r > 0.6:
                     disc(draw, *ends[i], r * (0.7 + 0.6 * phase), leaves[int(phase * 4)])
+        return img
+
+    return frame
+
+
+@scene(
+    theme=THEME,
+    attributes={
+        "palette": {
+            "autumn": ("red and orange", "orange and red"),
+            "sea": ("blue and turquoise", "turquoise and blue"),
+            "meadow": ("green and yellow", "yellow and green"),
+            "berry": ("purple and pink", "pink and purple"),
+            "stone": ("grey and white", "white and grey"),
+        },
+        "count": {
+            "few": ("a few large", "only a few large"),
+            "many": ("many small", "lots of small"),
+        },
+        "edge": {
+            "black": ("black borders", "black edges"),
+            "white": ("white borders", "white edges"),
+            "gold": ("golden borders", "golden edges", "*gilt borders"),
+        },
+        "centre": {
+            "dot": ("a dot in each", "a point in every cell"),
+            "ring": ("a ring in each", "a circle in every cell"),
+            "none": ("no marks inside", "empty cells"),
+        },
+    },
+    captions=(
+        "{count} {palette} voronoi cells with {edge} (drift|move) , {centre}",
+        "a mosaic of {count} cells in {palette} [with {edge}] changes shape [, {centre}]",
+        "{count} (polygons|cells) in {palette} push each other [, {edge} and {centre}]",
+        "a (voronoi|cell) pattern in {palette} with {edge}: {count} cells [, {centre}]",
+        "{edge} between {count} {palette} cells that (shift|drift) [, {centre}]",
+    ),
+)
+def voronoi_cells(look: Look, rng: np.random.Generator) -> Frame:
+    colours = {
+        "autumn": [(190, 44, 40), (236, 104, 44), (250, 160, 70), (150, 34, 44), (222, 72, 52)],
+        "sea": [(30, 84, 170), (58, 140, 210), (60, 190, 190), (24, 60, 130), (120, 210, 214)],
+        "meadow": [(60, 140, 72), (120, 186, 80), (246, 210, 80), (40, 110, 70), (200, 210, 90)],
+        "berry": [(110, 60, 160), (160, 90, 200), (244, 140, 180), (90, 40, 120), (220, 90, 160)],
+        "stone": [
+            (150, 154, 162),
+            (214, 216, 220),
+            (240, 240, 238),
+            (116, 120, 130),
+            (184, 188, 194),
+        ],
+    }[look["palette"]]
+    n = {"few": 7, "many": 22}[look["count"]]
+    columns, rows = {"few": (3, 3), "many": (6, 4)}[look["count"]]
+    spots = [(i % columns, i // columns) for i in range(columns * rows)]
+    spots = [spots[i] for i in sorted(rng.permutation(len(spots))[:n])]
+    home = (np.array(spots) + 0.5 + 0.5 * (rng.random((n, 2)) - 0.5)) * (
+        W / 2 / columns,
+        H / 2 / rows,
+    )
+    swing = {"few": 26, "many": 13}[look["count"]]
+    rate, phase = 0.15 + 0.2 * rng.random((n, 2)), rng.random((n, 2))
+    paint = np.array(
+        [shade(colours[i % 5], 0.92 + 0.16 * rng.random()) for i in range(n)], np.float32
+    )
+    border = {"black": (22, 22, 28), "white": (252, 252, 250), "gold": (226, 178, 70)}[look["edge"]]
+    if look["palette"] == "stone" and look["edge"] == "white":
+        paint = paint * 0.72
+    x = np.arange(W // 2, dtype=np.float32)
+    y = np.arange(H // 2, dtype=np.float32)[:, None]
+    half = {"few": 3.2, "many": 2.0}[look["count"]]
+    mark = {"few": 9, "many": 5}[look["count"]]
+
+    def frame(t: float) -> Image.Image:
+        p = home + swing * np.sin(2 * math.pi * (rate * t + phase))
+        first = np.full((H // 2, W // 2), 1e9, np.float32)
+        second, near = first.copy(), np.zeros(first.shape, np.uint8)
+        for i, (px, py) in enumerate(p.astype(np.float32)):
+            d = (x - px) ** 2 + (y - py) ** 2
+            near[d < first] = i
+            np.minimum(second, np.maximum(first, d), out=second)
+            np.minimum(first, d, out=first)
+        own = np.sqrt(first)
+        light = 1.14 - own / {"few": 190, "many": 90}[look["count"]]
+        edge = np.clip(half + 0.5 - (np.sqrt(second) - own) / 2, 0, 1)
+        rgb = np.clip(paint[near] * light[..., None], 0, 255)
+        rgb += (np.array(border, np.float32) - rgb) * edge[..., None]
+        img = Image.fromarray(rgb.astype(np.uint8))
+        img = img.resize((W, H), Image.Resampling.BILINEAR)
+        draw = ImageDraw.Draw(img)
+        for cx, cy in 2 * p:
+            if look["centre"] == "dot":
+                disc(draw, cx, cy, mark * 1.1, border)
+            elif look["centre"] == "ring":
+                r = mark * 1.9
+                draw.ellipse(
+                    (cx - r, cy - r, cx + r, cy + r), outline=border, width=max(3, mark // 2)
+                )
         return img
 
     return frame
