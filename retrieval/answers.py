@@ -102,8 +102,9 @@ def clean_query(query: Any, most: int = MAX_QUERY) -> str:
     if not text:
         raise QueryError("the query is empty; type a sentence")
     if len(text) > most:
-        n_words = len(text[:most].split())
-        word = text[:most].split()[-1] if text[most] != " " else text[most:].split()[0]
+        within = " " not in text[most - 1 : most + 1]  # the limit falls inside a word
+        n_words = len(text[:most].split()) + (not within)
+        word = text.split()[n_words - 1]
         length = f"{len(text):,}" if len(query) <= 20 * most else f"over {20 * most:,}"
         raise QueryError(
             f"the query has {length} characters, the limit is {most}: it would be cut at word "

@@ -9,8 +9,11 @@ import ctypes
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from retrieval.errors import GalleryError
 from retrieval.files import (
@@ -21,9 +24,12 @@ from retrieval.files import (
     parse_json,
     partial_of,
     read_json,
+    read_npy,
+    sha256_file,
     sync_folder,
     write_json,
     write_manifest,
+    write_npy,
 )
 
 try:
@@ -99,6 +105,29 @@ class Build:
             started = read_json(self.folder / BUILDING)
             return started if isinstance(started, dict) else {}
         return {}
+
+    def add_shard(self, array: np.ndarray, entries: list[dict[str, Any]]) -> None:
+        """Keep finished rows, on disk when this returns, so that a break costs only what follows.
+
+        Args:
+            array: [n, dim] finished embeddings.
+            entries: what each row is, n of them.
+        """
+        path = self.folder / f"shard-{len(list(self.folder.glob('shard-*.npy'))):06d}.npy"
+        write_npy(path, array)
+        self.note({"shard": path.name, "sha256": sha256_file(path), "entries": entries})
+
+    def shards(self) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+        """Finished rows in the order they were kept; a damaged shard is left out."""
+        for noted in self.journal():
+            path = self.folder / noted["shard"]
+            if path.is_file() and sha256_file(path) == noted["sha256"]:
+                yield read_npy(path), noted["entries"]
+
+    def drop_shards(self) -> None:
+        """Remove the shards, once their rows are in one file."""
+        for path in self.folder.glob("shard-*.npy"):
+            path.unlink()
 
     def journal(self) -> list[dict[str, Any]]:
         """What was noted before a break, oldest first; a torn last line is left out."""

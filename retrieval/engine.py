@@ -6,6 +6,7 @@ querybank (bias, k-occurrence) is fitted once and kept.
 """
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -21,10 +22,8 @@ from retrieval.answers import (
     Curve,
     Explanation,
     GroundTruth,
-    Hub,
     HubnessReport,
     NearCaption,
-    QueryChange,
     QueryChanges,
     Ranking,
     Result,
@@ -46,13 +45,13 @@ from retrieval.querybank import (
     open_querybank,
     save_bias,
 )
+from retrieval.reports import hubness_report, query_changes, r1_curve
 from retrieval.similarity import SimTiles, top_k, unit_rows
 from retrieval.strength import Bend
 
 logger = logging.getLogger(__name__)
 
 N_NEAREST = 3  # bank captions an explanation names
-N_BIGGEST = 10  # hubs a report names
 KEEP_BIAS_S = 0.5  # a bias that took longer to fit is kept on disk
 FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
 MATRIX_CELLS = 2**26  # a matrix of stored queries up to this size is kept
@@ -133,7 +132,7 @@ class Engine:
         self._encoder_lock = threading.Lock()
         self._embedded = _Kept(512)  # text -> embedding
         self._fitted = _Kept(64)  # normaliser settings -> _Fitted
-        self._reports = _Kept(64)  # settings -> QueryChanges, HubnessReport, ...
+        self.reports = _Kept(64)  # settings -> QueryChanges, HubnessReport, ...
         emb = gallery.video_emb
         self._emb = emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb
 
@@ -174,6 +173,11 @@ class Engine:
                 self._encoder = encoder
             return self._encoder
 
+    def resolved_beta(self, settings: Settings) -> float | None:
+        """The inverse temperature that the right normaliser uses; None where it has none."""
+        settings = self.checked(settings)
+        return self.fit(settings.right, settings).bias.beta
+
     # -- one query
 
     def rank(
@@ -194,13 +198,13 @@ class Engine:
             QueryError: the query is empty, too long or unknown.
             SettingsError: a setting is out of range.
         """
-        settings = self._checked(settings)
+        settings = self.checked(settings)
         clock = _Clock()
         text, row, text_emb = self._resolve(query, query_id)
         clock.lap("encode")
         sims = self._sims(text_emb)
         clock.lap("similarity")
-        left, right = self._fit(settings.left, settings), self._fit(settings.right, settings)
+        left, right = self.fit(settings.left, settings), self.fit(settings.right, settings)
         best = sims.argmax(axis=1)
         active = bool(right.bias.gate_of(best)[0]) and settings.strength > 0
         scores = (
@@ -253,10 +257,10 @@ class Engine:
         Raises:
             QueryError: no such video, or the query cannot be answered.
         """
-        settings = self._checked(settings)
+        settings = self.checked(settings)
         column = self._row_of(video_id)
         name = settings.right if settings.right != "none" else settings.left
-        fitted = self._fit(name, settings)
+        fitted = self.fit(name, settings)
         bias = fitted.bias
         own = float(fitted.centred[column])
         nearest: tuple[NearCaption, ...] = ()
@@ -301,8 +305,8 @@ class Engine:
         Raises:
             QueryError: the gallery has no stored queries.
         """
-        settings = replace(self._checked(settings), top=1)
-        return self._reports.get(("changes", settings), lambda: self._changes(settings))
+        settings = replace(self.checked(settings), top=1)
+        return self.reports.get(("changes", settings), lambda: query_changes(self, settings))
 
     def hubness(
         self, settings: Settings | None = None, k: int = 10, over: str = "queries"
@@ -318,12 +322,12 @@ class Engine:
             QueryError: the gallery has no stored queries, or there is no bank.
             SettingsError: k is outside the gallery, or `over` is unknown.
         """
-        settings = replace(self._checked(settings), top=1)
+        settings = replace(self.checked(settings), top=1)
         k = whole_number("k", k, len(self.gallery), "the gallery size")
         if over not in ("queries", "bank"):
             raise SettingsError(f"hubness is counted over 'queries' or 'bank', got {over!r}")
-        return self._reports.get(
-            ("hubness", settings, k, over), lambda: self._hubness(settings, k, over)
+        return self.reports.get(
+            ("hubness", settings, k, over), lambda: hubness_report(self, settings, k, over)
         )
 
     def bank_curve(self, settings: Settings | None, sizes: Sequence[int]) -> Curve:
@@ -332,9 +336,9 @@ class Engine:
         Raises:
             QueryError: the gallery has no stored queries.
         """
-        settings = replace(self._checked(settings), top=1)
+        settings = replace(self.checked(settings), top=1)
         sizes = tuple(sorted({int(size) for size in sizes if 0 <= size <= self.n_bank}))
-        return self._curve("bank_size", settings, sizes)
+        return r1_curve(self, "bank_size", settings, sizes)
 
     def beta_curve(self, settings: Settings | None, betas: Sequence[float]) -> Curve:
         """R@1 for each beta.
@@ -343,12 +347,12 @@ class Engine:
             QueryError: the gallery has no stored queries.
             SettingsError: a beta is out of range.
         """
-        settings = replace(self._checked(settings), top=1)
-        return self._curve("beta", settings, tuple(float(beta) for beta in betas))
+        settings = replace(self.checked(settings), top=1)
+        return r1_curve(self, "beta", settings, tuple(float(beta) for beta in betas))
 
     # -- inside
 
-    def _checked(self, settings: Settings | None) -> Settings:
+    def checked(self, settings: Settings | None) -> Settings:
         settings = (settings or Settings()).validated(len(self.gallery), self.n_bank or None)
         if self.bank is None:
             return replace(settings, left="none", right="none", bank_size=None)
@@ -390,10 +394,9 @@ class Engine:
                 f"gallery {self.gallery.name} has neither a text encoder nor stored queries; "
                 "index it again with --model or --queries-as"
             )
-        wanted = text.casefold()
-        for row, known in enumerate(stored.texts):
-            if known.casefold() == wanted:
-                return row
+        row = stored.rows_by_text.get(text.casefold())
+        if row is not None:
+            return row
         number = text.removeprefix("#").strip()
         if number.isdecimal() and int(number) < len(stored.texts):
             return int(number)
@@ -408,9 +411,9 @@ class Engine:
         In double precision where it is cheap: rounded to single, equal videos tie exactly and a
         ranking does not depend on the machine or on how many queries are asked at once.
         """
-        return (text_emb.astype(self._emb.dtype) @ self._emb.T).astype(np.float32, copy=False)
+        return similarities(text_emb, self._emb)
 
-    def _fit(self, name: str, settings: Settings) -> _Fitted:
+    def fit(self, name: str, settings: Settings) -> _Fitted:
         """The fitted normaliser of these settings, made once."""
         n_bank = settings.bank_size or self.n_bank
         beta = None if name == "none" else settings.beta
@@ -533,7 +536,7 @@ class Engine:
             "encoder": {"name": encoder.name, "digest": encoder.digest, "dim": encoder.dim},
         }
 
-    def _stored_sims(self) -> Iterator[tuple[slice, np.ndarray]]:
+    def stored_sims(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Similarities of the stored queries in slices of rows; small matrices are kept."""
         stored = self.gallery.queries
         if stored is None:
@@ -542,124 +545,31 @@ class Engine:
             )
         n_queries, n_gallery = len(stored.ids), len(self.gallery)
         if n_queries * n_gallery <= MATRIX_CELLS:
-            everything = self._reports.get("sims", lambda: self._sims(stored.text_emb))
+            everything = self.reports.get("sims", lambda: self._sims(stored.text_emb))
             yield slice(0, n_queries), everything
         else:
-            yield from self._chunks(stored.text_emb)
+            yield from self.chunks(stored.text_emb)
 
-    def _chunks(self, text_emb: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    def chunks(self, text_emb: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         step = max(1, MATRIX_CELLS // 4 // len(self.gallery))
         for start in range(0, len(text_emb), step):
             rows = slice(start, min(start + step, len(text_emb)))
             yield rows, self._sims(text_emb[rows])
 
-    def _scored(
+    def scored(
         self, settings: Settings, sims: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Left scores, right scores, and which queries the right normaliser was applied to."""
-        left, right = self._fit(settings.left, settings), self._fit(settings.right, settings)
+        left, right = self.fit(settings.left, settings), self.fit(settings.right, settings)
         gate = right.bias.gate(sims) & (settings.strength > 0)
         raw = sims if settings.left == "none" else left.bias.apply(sims)
         return raw, right.bias.apply(sims, settings.strength), gate
 
-    def _changes(self, settings: Settings) -> QueryChanges:
-        parts = []
-        for rows, sims in self._stored_sims():
-            correct = self.gallery.queries.correct[rows]
-            raw, norm, gate = self._scored(settings, sims)
-            ranks = metrics.t2v_ranks(raw, correct), metrics.t2v_ranks(norm, correct)
-            parts.append((*ranks, gate, sims.argmax(axis=1)))
-        columns = zip(*parts, strict=True)
-        raw_ranks, norm_ranks, gate, best = (np.concatenate(column) for column in columns)
-        stored, items = self.gallery.queries, self.gallery.items
-        is_hub = self._fit(settings.right, settings).is_hub
-        rows = tuple(
-            QueryChange(
-                id=stored.ids[row],
-                text=stored.texts[row],
-                video_id=items[stored.correct[row]].id,
-                raw_rank=float(raw_ranks[row]),
-                norm_rank=float(norm_ranks[row]),
-                delta=float(raw_ranks[row] - norm_ranks[row]),
-                active=bool(gate[row]),
-                top_hub=(
-                    items[best[row]].id
-                    if is_hub[best[row]] and best[row] != stored.correct[row]
-                    else None
-                ),
-            )
-            for row in range(len(stored.ids))
-        )
-        return QueryChanges(
-            rows=rows,
-            helped=int(np.count_nonzero(norm_ranks < raw_ranks)),
-            hurt=int(np.count_nonzero(norm_ranks > raw_ranks)),
-            unchanged=int(np.count_nonzero(norm_ranks == raw_ranks)),
-            metrics_raw=metrics.summarise(raw_ranks),
-            metrics_norm=metrics.summarise(norm_ranks),
-        )
 
-    def _hubness(self, settings: Settings, k: int, over: str) -> HubnessReport:
-        if over == "bank":
-            if self.bank is None:
-                raise QueryError("there is no querybank to count over; count over the queries")
-            n_queries = settings.bank_size or self.n_bank
-            slices = self._chunks(self.bank.text_emb[:n_queries])
-        else:
-            slices = self._stored_sims()
-        counts_raw = np.zeros(len(self.gallery), dtype=np.int64)
-        counts_norm = counts_raw.copy()
-        n_queries = 0
-        for _, sims in slices:
-            raw, norm, _ = self._scored(settings, sims)
-            counts_raw += hubness.k_occurrence(raw, k)
-            counts_norm += hubness.k_occurrence(norm, k)
-            n_queries += len(sims)
-        biggest = np.argsort(-counts_raw, kind="stable")[:N_BIGGEST]
-        changes = self.changes(settings) if self.gallery.queries is not None else None
-        return HubnessReport(
-            k=k,
-            over=over,
-            n_queries=n_queries,
-            counts_raw=counts_raw,
-            counts_norm=counts_norm,
-            raw=hubness.measure(counts_raw, n_queries, k),
-            norm=hubness.measure(counts_norm, n_queries, k),
-            biggest=tuple(
-                Hub(self.gallery.items[row].id, int(counts_raw[row]), int(counts_norm[row]))
-                for row in biggest
-            ),
-            r1_raw=None if changes is None else changes.metrics_raw["R@1"],
-            r1_norm=None if changes is None else changes.metrics_norm["R@1"],
-            in_sample=over == "bank",
-        )
-
-    def _curve(self, setting: str, settings: Settings, values: tuple[float, ...]) -> Curve:
-        def r1(value: float) -> float:
-            if setting == "bank_size" and value == 0:
-                return r1_raw
-            chosen = self._checked(replace(settings, **{setting: value}))
-            return self._reports.get(("r1", chosen), lambda: self._r1(chosen))
-
-        raw = replace(settings, right="none")
-        r1_raw = self._reports.get(("r1", raw), lambda: self._r1(raw))
-        return Curve(
-            setting=setting,
-            values=values,
-            r1_norm=tuple(r1(value) for value in values),
-            r1_raw=r1_raw,
-        )
-
-    def _r1(self, settings: Settings) -> float:
-        """R@1 of the right ranking over the stored queries, percent."""
-        right = self._fit(settings.right, settings).bias
-        ranks = [
-            metrics.t2v_ranks(
-                right.apply(sims, settings.strength), self.gallery.queries.correct[rows]
-            )
-            for rows, sims in self._stored_sims()
-        ]
-        return metrics.summarise(np.concatenate(ranks))["R@1"]
+def similarities(query_emb: np.ndarray, gallery_emb: np.ndarray) -> np.ndarray:
+    """[n_queries, n_gallery] float32, computed in the precision of `gallery_emb`."""
+    sims = query_emb.astype(gallery_emb.dtype) @ gallery_emb.T
+    return sims.astype(np.float32, copy=False)
 
 
 def _place(scores: np.ndarray, column: int) -> int:
@@ -696,9 +606,7 @@ def open_engine(
     """
     path = FILM_LIBRARY if gallery is None else Path(gallery)
     opened = open_gallery(path)
-    beside = path.with_name(f"{path.name}-bank")
-    if bank is None and beside.is_dir():
-        bank = beside
+    bank = bank_beside(path) if bank is None else bank
     spec = model or (None if opened.encoder.name == EXTERNAL else opened.encoder.spec)
 
     def load() -> Any:
@@ -709,3 +617,10 @@ def open_engine(
     return Engine(
         opened, None if bank is None else open_querybank(bank), None if spec is None else load
     )
+
+
+def bank_beside(gallery: str | Path) -> Path | None:
+    """GALLERY-bank, where there is such a folder."""
+    path = Path(os.path.abspath(gallery))
+    beside = path.with_name(f"{path.name}-bank")
+    return beside if beside.is_dir() else None

@@ -47,6 +47,8 @@ def clean_text(text: str) -> str:
     >>> clean_text("caf\\u0065\\u0301\\n\\u202etxt")
     'café txt'
     """
+    if text.isascii() and text.isprintable():  # most captions; a bank holds thousands
+        return " ".join(text.split())
     text = unicodedata.normalize("NFC", text).translate(_BIDI)
     kept = (" " if c.isspace() else c for c in text)
     kept = (c for c in kept if unicodedata.category(c) not in ("Cc", "Cs") and c != "\ufeff")
@@ -426,6 +428,16 @@ def resolve_inside(root: Path, relative: str) -> Path:
 # ---- manifests -----------------------------------------------------------------------------------
 
 
+def _lists_files(manifest: dict[str, Any]) -> bool:
+    listed = manifest.get("files")
+    return isinstance(listed, dict) and all(
+        isinstance(known, dict)
+        and isinstance(known.get("size"), int)
+        and re.fullmatch(r"[0-9a-f]{64}", str(known.get("sha256")))
+        for known in listed.values()
+    )
+
+
 def _self_checksum(manifest: dict[str, Any]) -> str:
     rest = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -472,7 +484,7 @@ def read_manifest(folder: Path, kind: str, make: str, verify: bool = False) -> d
     if not (folder / MANIFEST).is_file():
         raise GalleryError(_why_no_manifest(folder, kind, make))
     manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("kind") != kind:
+    if not isinstance(manifest, dict) or manifest.get("kind") != kind or not _lists_files(manifest):
         found = manifest.get("kind") if isinstance(manifest, dict) else "no manifest"
         raise GalleryError(f"{folder} is not a {kind} (it says {found!r}); make one with `{make}`")
     if manifest.get("format") != FORMAT_VERSION:

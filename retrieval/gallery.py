@@ -6,6 +6,7 @@ G/media/          posters and playable copies               G/biases/        fit
 G/manifest.json   written last: encoder, command, size and SHA-256 of every file
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable
@@ -78,6 +79,14 @@ class Queries:
         """Query id -> row."""
         return {query_id: row for row, query_id in enumerate(self.ids)}
 
+    @cached_property
+    def rows_by_text(self) -> dict[str, int]:
+        """Case-folded text -> its first row."""
+        rows: dict[str, int] = {}
+        for row, text in enumerate(self.texts):
+            rows.setdefault(text.casefold(), row)
+        return rows
+
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
@@ -138,13 +147,9 @@ def write_gallery(
         GalleryError: rows and items disagree, ids repeat, or a query's video is unknown.
         ValueError: a row is NaN, infinite or zero (named).
     """
-    if build is None:
-        # Everything is checked before an unfinished folder exists.
-        rows, emb, texts, text_emb = _checked(video_emb, items, encoder, queries, query_emb)
-        with Build(out, command) as build:
-            _write(build, rows, emb, texts, text_emb, encoder, media_root)
-    else:
-        checked = _checked(video_emb, items, encoder, queries, query_emb)
+    # Everything is checked before an unfinished folder exists.
+    checked = _checked(video_emb, items, encoder, queries, query_emb)
+    with contextlib.nullcontext(build) if build else Build(out, command) as build:
         _write(build, *checked, encoder, media_root)
 
 
@@ -257,9 +262,13 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
 def read_encoder_id(manifest: dict[str, Any], path: Path) -> EncoderId:
     """The encoder that a manifest names."""
     try:
-        return EncoderId(**manifest["encoder"])
+        encoder = EncoderId(**manifest["encoder"])
     except (KeyError, TypeError) as error:
         raise GalleryError(f"{path}: its manifest names no encoder; make it again") from error
+    texts = (encoder.name, encoder.digest, encoder.spec or "")
+    if not all(isinstance(text, str) for text in texts) or not isinstance(encoder.dim, int):
+        raise GalleryError(f"{path}: its manifest names no encoder; make it again")
+    return encoder
 
 
 def read_unit_rows(path: Path, name: str, manifest: dict[str, Any], dim: int) -> np.ndarray:
@@ -319,6 +328,8 @@ class _Resolver:
 
 def _item(row: dict[str, Any], resolve: _Resolver) -> Item:
     captions = row.get("captions") or ([row["caption"]] if row.get("caption") else [])
+    if not isinstance(captions, list):
+        raise GalleryError(f"item {row['id']!r}: captions must be a list; make the gallery again")
     captions = tuple(files.clean_text(str(caption)) for caption in captions)
     caption = files.clean_text(str(row["caption"])) if row.get("caption") else None
     duration_s = row.get("duration_s")

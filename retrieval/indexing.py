@@ -165,8 +165,7 @@ def index_videos(
             ids = {row["id"] for row in rows}
             labelled = [query for query in labelled if query["video_id"] in ids]
             query_emb = encoder.encode_text([query["text"] for query in labelled])
-        for shard in build.folder.glob("shard-*.npy"):
-            shard.unlink()
+        build.drop_shards()
         _sweep_media(build.folder, rows)
         encoder_id = EncoderId.of(encoder, spec)
         write_gallery(out, emb, rows, encoder_id, labelled, query_emb, command, media_root, build)
@@ -200,40 +199,29 @@ def _embed_all(
     """Yield (embedding, facts) per usable video; every shard is journaled once it is on disk."""
     from tqdm import tqdm
 
-    finished: dict[str, dict[str, Any]] = {}
-    for entry in build.journal():
-        shard = build.folder / entry["shard"]
-        if shard.is_file() and files.sha256_file(shard) == entry["sha256"]:
-            for emb, facts in zip(files.read_npy(shard), entry["items"], strict=True):
-                finished[facts["id"]] = {"emb": emb, "facts": facts}
+    finished = {
+        facts["id"]: (emb, facts)
+        for shard, entries in build.shards()
+        for emb, facts in zip(shard, entries, strict=True)
+    }
     if finished:
         logger.info("continuing: %d videos are embedded already", len(finished))
     pending: list[tuple[np.ndarray, dict[str, Any]]] = []
-    n_shards = len(list(build.folder.glob("shard-*.npy")))
 
     def flush() -> list[tuple[np.ndarray, dict[str, Any]]]:
-        nonlocal n_shards, pending
         if not pending:
             return []
-        emb = np.asarray(encoder.encode_videos([frames for frames, _ in pending]))
-        shard = build.folder / f"shard-{n_shards:06d}.npy"
-        files.write_npy(shard, emb)
-        build.note(
-            {
-                "shard": shard.name,
-                "sha256": files.sha256_file(shard),
-                "items": [facts for _, facts in pending],
-            }
-        )
-        done = [(row, facts) for row, (_, facts) in zip(emb, pending, strict=True)]
-        n_shards, pending = n_shards + 1, []
-        return done
+        frames, entries = zip(*pending, strict=True)
+        pending.clear()
+        emb = np.asarray(encoder.encode_videos(list(frames)))
+        build.add_shard(emb, list(entries))
+        return list(zip(emb, entries, strict=True))
 
     for path, row in tqdm(wanted, unit="video", desc="embedding", disable=None):
         source = [path.stat().st_size, path.stat().st_mtime_ns]
         known = finished.get(row["id"])
-        if known is not None and known["facts"]["source"] == source:
-            yield known["emb"], known["facts"]
+        if known is not None and known[1]["source"] == source:
+            yield known
             continue
         try:
             pending.append(_prepare(build, path, row["id"], source, encoder.n_frames, media_root))

@@ -5,6 +5,8 @@ B/captions.jsonl {"text"} a row            B/manifest.json   written last, as in
 G/biases/*.npz   one fitted bias each, with the digests of all that it was fitted on
 """
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +25,7 @@ from retrieval.similarity import unit_rows
 
 MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
 SMALL_BANK = 500  # captions; below, estimates are noisy
+SHARD_CAPTIONS = 1024  # captions embedded between two lines of the journal
 MAX_BIASES = 64  # files kept with one gallery
 
 
@@ -82,6 +85,7 @@ def write_querybank(
     command: str = MAKE,
     side: str = "text",
     seed: int = 0,
+    build: Build | None = None,
 ) -> None:
     """Write a querybank, whole or not at all.
 
@@ -93,6 +97,7 @@ def write_querybank(
         command: the command that makes this bank again.
         side: what the rows embed, "text" or "video".
         seed: of the random order that rows are kept in.
+        build: a build already begun.
 
     Raises:
         GalleryError: rows and captions disagree.
@@ -108,11 +113,40 @@ def write_querybank(
             f"there are {len(emb):,} bank embeddings and {len(captions):,} captions; give one a row"
         )
     order = np.random.default_rng(seed).permutation(len(emb))
-    with Build(out, command) as build:
+    with contextlib.nullcontext(build) if build else Build(out, command) as build:
         files.write_npy(build.folder / "bank_emb.npy", emb[order])
         files.write_jsonl(build.folder / "captions.jsonl", ({"text": captions[n]} for n in order))
         about = {"n_items": len(emb), "dim": encoder.dim, "encoder": asdict(encoder), "side": side}
         build.finish("querybank", about)
+
+
+def embed_querybank(
+    out: str | Path, captions: Sequence[str], encoder: Any, spec: str, command: str
+) -> None:
+    """Embed captions into a querybank; a build that broke off continues.
+
+    Args:
+        out: the bank to make.
+        captions: one a row.
+        encoder: embeds them.
+        spec: the encoder's name for `get_encoder`.
+        command: the command line, for the manifest.
+    """
+    from tqdm import tqdm
+
+    known = hashlib.sha256("\n".join(captions).encode()).hexdigest()
+    with Build(out, command, {"encoder": encoder.digest, "captions": known}) as build:
+        finished = [shard for shard, _ in build.shards()]
+        n_done = sum(map(len, finished))
+        with tqdm(total=len(captions), initial=n_done, unit="caption", disable=None) as bar:
+            for start in range(n_done, len(captions), SHARD_CAPTIONS):
+                texts = list(captions[start : start + SHARD_CAPTIONS])
+                finished.append(np.asarray(encoder.encode_text(texts)))
+                build.add_shard(finished[-1], [])
+                bar.update(len(texts))
+        build.drop_shards()
+        emb = np.concatenate(finished)
+        write_querybank(out, emb, captions, EncoderId.of(encoder, spec), command, build=build)
 
 
 def open_querybank(path: str | Path, verify: bool = False) -> Querybank:

@@ -15,6 +15,7 @@ class Bend:
         self.sims = sims.astype(np.float64)
         self.bias = bias.astype(np.float64)
         self.strength = strength
+        self.shown = self.sims - strength * self.bias
 
     def takes_over_at(self, column: int) -> float | None:
         """Smallest strength from which on, up to the shown one, the item keeps its shown place.
@@ -24,7 +25,7 @@ class Bend:
         if self.strength == 0:
             return None
         before = self._ahead(self.sims, column)
-        after = self._ahead(self.sims - self.strength * self.bias, column)
+        after = self._ahead(self.shown, column)
         if np.count_nonzero(after) >= np.count_nonzero(before):
             return None
         crossed = np.flatnonzero(before != after)

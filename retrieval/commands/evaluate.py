@@ -1,0 +1,78 @@
+"""python -m retrieval evaluate: metrics and hubness of a gallery's labelled queries."""
+
+import argparse
+from typing import Any
+
+from retrieval.commands import add_normaliser_arguments
+
+COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--gallery", help="gallery folder (default: the film library)")
+    parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
+    parser.add_argument(
+        "--normaliser",
+        action="append",
+        help="a row of the table; may be given more than once (default: all)",
+    )
+    add_normaliser_arguments(parser)
+    parser.add_argument(
+        "--direction",
+        choices=("t2v", "v2t"),
+        default="t2v",
+        help="text-to-video (default) or video-to-text, whose bank is made with bank --side video",
+    )
+    parser.add_argument("--json", metavar="OUT", help="also write the report to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the table."""
+    from retrieval.engine import Settings, bank_beside
+    from retrieval.evaluation import evaluate
+    from retrieval.files import write_json
+    from retrieval.gallery import FILM_LIBRARY, open_gallery
+    from retrieval.normalisers import NORMALISERS
+    from retrieval.querybank import open_querybank
+
+    path = args.gallery or FILM_LIBRARY
+    gallery = open_gallery(path)
+    # The bank beside a gallery holds captions, of no use for ranking captions.
+    bank_path = args.bank or (bank_beside(path) if args.direction == "t2v" else None)
+    bank = None if bank_path is None else open_querybank(bank_path)
+    settings = Settings(beta=args.beta, k=args.k, bank_size=args.bank_size)
+    names = tuple(args.normaliser or NORMALISERS)
+    report = evaluate(gallery, bank, names, settings, args.direction)
+    if args.json is not None:
+        write_json(args.json, report.to_dict())
+    print("\n".join(_lines(report)))
+    return 0
+
+
+def _lines(report: Any) -> list[str]:
+    """The report as a table."""
+    from retrieval.evaluation import DIRECTIONS
+
+    bank = f"; {report.badge}: {report.bank}, {report.n_bank:,} rows" if report.bank else ""
+    lines = [
+        f"{report.gallery}, {DIRECTIONS[report.direction]}: {report.n_queries:,} queries, "
+        f"{report.n_items:,} items{bank}",
+        f"{'':34}" + "".join(f"{name:>7}" for name in COLUMNS) + "   skew@10 largest  never",
+    ]
+    for row in report.rows:
+        k = max(row.hubness)
+        counted = row.hubness[k]
+        name = row.title if row.beta is None else f"{row.title}, beta {row.beta:.4g}"
+        lines.append(
+            f"{name:34}"
+            + "".join(f"{row.metrics[column]:7.1f}" for column in COLUMNS)
+            + f"   {counted.k_skewness:7.2f} {counted.largest_hub:7.0f} "
+            + f"{100 * counted.antihub_share:5.1f}%"
+            + (
+                f"   {row.helped} helped, {row.hurt} hurt, {row.unchanged} unchanged"
+                if row.normaliser != "none"
+                else ""
+            )
+        )
+    return lines
