@@ -422,23 +422,22 @@ def interfering_waves(look: Look, rng: np.random.Generator) -> Frame:
     return frame
 
 
-def _sort_states(values: list[int], method: str) -> list[tuple[list[int], int, int]]:
-    """Every (order, i, j) that the method looks at."""
-    a, states = list(values), []
-    n = len(a)
+def _swaps(values: list[int], method: str) -> list[tuple[list[int], int, int]]:
+    """The order before sorting and after every exchange, with the two places that changed."""
+    a, n = list(values), len(values)
+    states = [(list(a), -1, -1)]
     if method == "bubble":
-        for end in range(n - 1, 0, -1):
-            for i in range(end):
-                if a[i] > a[i + 1]:
-                    a[i], a[i + 1] = a[i + 1], a[i]
-                states.append((list(a), i, i + 1))
+        pairs = ((i, i + 1) for end in range(n - 1, 0, -1) for i in range(end))
+        for i, j in pairs:
+            if a[i] > a[j]:
+                a[i], a[j] = a[j], a[i]
+                states.append((list(a), i, j))
     else:
         for i in range(n - 1):
-            low = min(range(i, n), key=lambda k: a[k])
-            states.append((list(a), i, low))
-            a[i], a[low] = a[low], a[i]
-            states.append((list(a), i, low))
-    states.append((sorted(a), -1, -1))
+            j = min(range(i, n), key=lambda k: a[k])
+            if i != j:
+                a[i], a[j] = a[j], a[i]
+                states.append((list(a), i, j))
     return states
 
 
@@ -485,15 +484,17 @@ def _sort_states(values: list[int], method: str) -> list[tuple[list[int], int, i
 )
 def sorting_bars(look: Look, rng: np.random.Generator) -> Frame:
     n = {"few": 6, "some": 12, "many": 32}[look["count"]]
-    values = [int(v) for v in rng.permutation(n)]
-    states = _sort_states(values, "select" if n == 32 else "bubble")
+    method, states = "select" if n == 32 else "bubble", []
+    while len(states) < 8:  # an order that takes some work
+        states = _swaps([int(v) for v in rng.permutation(n)], method)
     length = len(states)
-    a, b = (0.04, 0.42) if look["stage"] == "start" else (0.62, 1.0)
-    if n == 32 and look["stage"] == "late":
-        a = 0.68
-    first = round(a * (length - 1))
-    last = round(b * (length - 1))
-    steps = np.unique(np.linspace(first, last, min(last - first + 1, 16)).round().astype(int))
+    share = 0.3 if n == 32 else 0.42
+    first, last = (
+        (0, round(share * length))
+        if look["stage"] == "start"
+        else (round((1 - share) * length) - 1, length - 1)
+    )
+    steps = np.unique(np.linspace(first, last, min(last - first + 1, 14)).round().astype(int))
     steps = [states[i] for i in steps]
     ground = {"black": (20, 20, 26), "white": (246, 244, 238), "blue": (28, 40, 84)}[look["ground"]]
     background = gradient([(0, shade(ground, 1.06)), (1, shade(ground, 0.86))])
@@ -679,7 +680,7 @@ def fractal_tree(look: Look, rng: np.random.Generator) -> Frame:
         "palette": {
             "autumn": ("red and orange", "orange and red"),
             "sea": ("blue and turquoise", "turquoise and blue"),
-            "meadow": ("green and yellow", "yellow and green"),
+            "meadow": ("green", "leafy green"),
             "berry": ("purple and pink", "pink and purple"),
             "stone": ("grey and white", "white and grey"),
         },
@@ -695,7 +696,8 @@ def fractal_tree(look: Look, rng: np.random.Generator) -> Frame:
         "centre": {
             "dot": ("a dot in each", "a point in every cell"),
             "ring": ("a ring in each", "a circle in every cell"),
-            "none": ("no marks inside", "empty cells"),
+            "square": ("a square in each", "a square in every cell"),
+            "none": ("no marks inside", "no dots at all"),
         },
     },
     captions=(
@@ -710,7 +712,7 @@ def voronoi_cells(look: Look, rng: np.random.Generator) -> Frame:
     colours = {
         "autumn": [(190, 44, 40), (236, 104, 44), (250, 160, 70), (150, 34, 44), (222, 72, 52)],
         "sea": [(30, 84, 170), (58, 140, 210), (60, 190, 190), (24, 60, 130), (120, 210, 214)],
-        "meadow": [(60, 140, 72), (120, 186, 80), (246, 210, 80), (40, 110, 70), (200, 210, 90)],
+        "meadow": [(60, 140, 72), (120, 186, 80), (150, 206, 120), (40, 110, 70), (84, 160, 90)],
         "berry": [(110, 60, 160), (160, 90, 200), (244, 140, 180), (90, 40, 120), (220, 90, 160)],
         "stone": [
             (150, 154, 162),
@@ -736,31 +738,40 @@ def voronoi_cells(look: Look, rng: np.random.Generator) -> Frame:
     border = {"black": (22, 22, 28), "white": (252, 252, 250), "gold": (226, 178, 70)}[look["edge"]]
     if look["palette"] == "stone" and look["edge"] == "white":
         paint = paint * 0.72
-    x = np.arange(W // 2, dtype=np.float32)
-    y = np.arange(H // 2, dtype=np.float32)[:, None]
+    height, width = H // 3, round(W / 3)
+    x = (np.arange(width, dtype=np.float32) + 0.5) * (W / 2 / width)
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) * 1.5
     half = {"few": 3.2, "many": 2.0}[look["count"]]
-    mark = {"few": 9, "many": 5}[look["count"]]
+    mark = {"few": 14, "many": 8}[look["count"]]
 
     def frame(t: float) -> Image.Image:
         p = home + swing * np.sin(2 * math.pi * (rate * t + phase))
-        first = np.full((H // 2, W // 2), 1e9, np.float32)
-        second, near = first.copy(), np.zeros(first.shape, np.uint8)
+        first = np.full((height, width), 1e9, np.float32)
+        second = first.copy()
+        near, next_near = np.zeros(first.shape, np.intp), np.zeros(first.shape, np.intp)
         for i, (px, py) in enumerate(p.astype(np.float32)):
             d = (x - px) ** 2 + (y - py) ** 2
-            near[d < first] = i
+            best, better = d < first, d < second
+            next_near[better] = i
+            next_near[best] = near[best]
+            near[best] = i
             np.minimum(second, np.maximum(first, d), out=second)
             np.minimum(first, d, out=first)
-        own = np.sqrt(first)
-        light = 1.14 - own / {"few": 190, "many": 90}[look["count"]]
-        edge = np.clip(half + 0.5 - (np.sqrt(second) - own) / 2, 0, 1)
+        apart = np.hypot(p[:, None, 0] - p[None, :, 0], p[:, None, 1] - p[None, :, 1])
+        away = (second - first) / (2 * np.maximum(apart[near, next_near], 1))
+        light = 1.14 - np.sqrt(first) / {"few": 190, "many": 90}[look["count"]]
+        edge = np.clip(half + 0.5 - away, 0, 1)[..., None]
         rgb = np.clip(paint[near] * light[..., None], 0, 255)
-        rgb += (np.array(border, np.float32) - rgb) * edge[..., None]
+        rgb += (np.array(border, np.float32) - rgb) * edge
         img = Image.fromarray(rgb.astype(np.uint8))
         img = img.resize((W, H), Image.Resampling.BILINEAR)
         draw = ImageDraw.Draw(img)
         for cx, cy in 2 * p:
             if look["centre"] == "dot":
                 disc(draw, cx, cy, mark * 1.1, border)
+            elif look["centre"] == "square":
+                r = mark * 1.2
+                draw.rectangle((cx - r, cy - r, cx + r, cy + r), fill=border)
             elif look["centre"] == "ring":
                 r = mark * 1.9
                 draw.ellipse(
