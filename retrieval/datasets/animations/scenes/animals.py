@@ -145,7 +145,7 @@ def _bird(colour: Colour, flap: float) -> Image.Image:
     theme="animals",
     attributes={
         "colour": {
-            "white": ("white", "*snow-white"),
+            "white": ("white", "*chalk-white"),
             "black": ("black", "dark"),
             "green": ("green",),
         },
@@ -207,8 +207,8 @@ def flock_of_birds(look: Look, rng: np.random.Generator) -> Frame:
         fill_below(img, near, mix(shade(tone, 0.4), (20, 60, 46), 0.6))
     colour = (34, 34, 40) if look["colour"] == "black" else PAINT[look["colour"]]
     if look["formation"] == "v":
-        places = [(0.0, 0.0)] + [(-50.0 * k, s * 27.0 * k) for k in range(1, 5) for s in (-1, 1)]
-        places, size = [(x + 92, y) for x, y in places], 1.08
+        places = [(0.0, 0.0)] + [(-50.0 * k, s * 23.0 * k) for k in range(1, 5) for s in (-1, 1)]
+        places, size = [(x + 92, y) for x, y in places], 1.02
     elif look["formation"] == "line":
         places, size = [(150 - 72.0 * k, -11.0 * k + 26) for k in range(5)], 1.15
     else:
@@ -258,7 +258,7 @@ def _butterfly(colour: Colour, pattern: str, open_: float) -> Image.Image:
                         draw.ellipse((ax - rr * s * open_, ay - rr * s, ax + rr * s * open_, ay + rr * s), fill=tone)
             elif pattern == "stripes":
                 for x, y in ((30, 8), (47, 9), (56, 24), (46, 42), (44, 66), (38, 88), (20, 88)):
-                    draw.line([at(2, 52), at(x, y)], fill=edge, width=round(3.4 * s))
+                    draw.line([at(2, 52), at(x, y)], fill=edge, width=round(2.4 * s))
         draw.ellipse((62 * s, 32 * s, 70 * s, 88 * s), fill=(40, 32, 36))
         draw.ellipse((64 * s, 36 * s, 67 * s, 80 * s), fill=(96, 80, 80))
         disc(draw, 66 * s, 32 * s, 6 * s, (40, 32, 36))
@@ -281,7 +281,7 @@ def _flower(draw, x: float, y: float, r: float, colour: Colour, turn: float = 0.
     attributes={
         "colour": {
             "orange": ("orange",),
-            "blue": ("blue", "azure"),
+            "blue": ("blue", "bright blue"),
             "yellow": ("yellow",),
             "purple": ("purple", "violet"),
             "red": ("red",),
@@ -352,7 +352,7 @@ def butterfly(look: Look, rng: np.random.Generator) -> Frame:
     size = {1: 1.75, 2: 1.25, 4: 0.9}[n]
     spots = {1: [(224, 146)], 2: [(126, 160), (322, 126)], 4: [(92, 96), (318, 84), (170, 208), (352, 218)]}[n]
     tilts = [float(a) for a in rng.permutation((-26, 18))]
-    base = [turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), 0, size) for o in np.linspace(0.25, 1, 6)]
+    base = [turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), 0, size) for o in np.linspace(0.34, 1, 6)]
     pictures = [[turned(picture, tilt) for picture in base] for tilt in tilts]
     pictures = [pictures[i % 2] for i in range(n)]
     phases = rng.random((n, 3))
@@ -666,7 +666,7 @@ def fireflies(look: Look, rng: np.random.Generator) -> Frame:
     if place == "forest":
         fill_below(img, ridge(rng, W, 268, 286, 200), (20, 44, 52), (8, 16, 24))
         draw = ImageDraw.Draw(img)
-        for k, x in enumerate((150, 286, 30, 226, 398, 96, 340)):
+        for k, x in enumerate((150, 262, 30, 206, 430, 96, 300)):
             near = k >= 3
             wide, tone = (30, (9, 16, 26)) if near else (18, (20, 34, 60))
             x += 14 * rng.normal()

@@ -268,7 +268,7 @@ def cars_on_road(look: Look, rng: np.random.Generator) -> Frame:
         "facing": _FACING,
     },
     captions=(
-        "a {colour} {kind} passes {place} {time}",
+        "a {colour} {kind} runs {place} {time}",
         "{time} a {colour} {kind} (runs|rushes) {facing} {place}",
         "a {colour} {kind} (travelling|running) {facing} {place} [{time}]",
         "{place} (runs|comes) a {colour} {kind} [{facing}] [{time}]",
@@ -850,7 +850,7 @@ def crane(look: Look, rng: np.random.Generator) -> Frame:
         "size": {"big": ("big", "giant", "huge"), "small": ("small", "little")},
         "place": {
             "sea": ("by the sea", "at the seaside"),
-            "city": ("above the roofs of a city", "in the middle of the city"),
+            "city": ("in front of city houses", "in the middle of the city"),
             "park": ("among the trees of a park", "in a green park"),
             "fair": ("beside striped fairground tents", "at a fair with striped tents"),
         },

@@ -154,8 +154,8 @@ def _figure(
     r = (23.0 if outfit["child"] else 20.0) * k
     if outfit["long"]:
         behind = (head[0] - side * 8 * k, head[1] + 4 * k)
-        fall = _step(behind, -swing * 1.3 - side * 14, 36 * k)
-        _limb(draw, behind, fall, r * (1.16 if side == 0 else 0.9), r * (0.95 if side == 0 else 0.6), shade(outfit["hair"], 0.85))
+        fall = _step(behind, -swing * 1.3 - side * 14, (44 if side == 0 else 36) * k)
+        _limb(draw, behind, fall, r * (1.2 if side == 0 else 0.9), r * (1.2 if side == 0 else 0.6), shade(outfit["hair"], 0.85))
     leg(0)
     leg(1)
     if outfit["skirt"]:
