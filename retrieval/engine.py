@@ -465,22 +465,23 @@ class Engine:
         columns = top_k(own, min(top, len(own))).tolist()
         if truth is not None and truth not in columns:
             columns.append(truth)
+        places, n_tied = _places(own, columns)
+        other_places, _ = _places(other, columns)
         results = []
-        for column in columns:
+        for row, column in enumerate(columns):
             item = self.gallery.items[column]
-            place = _place(own, column)
             results.append(
                 Result(
-                    rank=place,
+                    rank=int(places[row]),
                     id=item.id,
                     score=float(own[column]),
-                    other_rank=_place(other, column),
+                    other_rank=int(other_places[row]),
                     bias=float(explained.centred[column]),
                     k_occurrence=int(explained.bias.k_occurrence[column]),
                     is_hub=bool(explained.is_hub[column]),
                     is_ground_truth=column == truth,
                     caption=item.caption,
-                    tied_with=int(np.count_nonzero(own == own[column])) - 1,
+                    tied_with=int(n_tied[row]) - 1,
                     takes_over_at=None if bend is None else bend.takes_over_at(column),
                     extras=item.extras,
                 )
@@ -551,6 +552,7 @@ class Engine:
             yield from self.chunks(stored.text_emb)
 
     def chunks(self, text_emb: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Similarities of any queries in slices of rows, so that memory stays bounded."""
         step = max(1, MATRIX_CELLS // 4 // len(self.gallery))
         for start in range(0, len(text_emb), step):
             rows = slice(start, min(start + step, len(text_emb)))
@@ -572,11 +574,23 @@ def similarities(query_emb: np.ndarray, gallery_emb: np.ndarray) -> np.ndarray:
     return sims.astype(np.float32, copy=False)
 
 
-def _place(scores: np.ndarray, column: int) -> int:
-    """Place of an item, best is 1; of equal scores the earlier column comes first."""
-    own = scores[column]
-    ahead = np.count_nonzero(scores > own) + np.count_nonzero(scores[:column] == own)
-    return 1 + int(ahead)
+def _places(scores: np.ndarray, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Places of some items, best is 1, and how many have each one's score, itself included.
+
+    Of equal scores the earlier column comes first.
+    """
+    columns = np.asarray(columns)
+    places, n_tied = np.empty((2, len(columns)), dtype=np.int64)
+    before = np.arange(len(scores))
+    step = max(1, 2**24 // len(scores))  # rows compared at once, to bound memory
+    for start in range(0, len(columns), step):
+        chunk = columns[start : start + step, None]
+        own = scores[chunk]
+        tied = scores == own
+        n_tied[start : start + step] = tied.sum(axis=1)
+        tied &= before < chunk
+        places[start : start + step] = 1 + (scores > own).sum(axis=1) + tied.sum(axis=1)
+    return places, n_tied
 
 
 class _Clock:
