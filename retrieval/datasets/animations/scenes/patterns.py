@@ -682,7 +682,7 @@ def fractal_tree(look: Look, rng: np.random.Generator) -> Frame:
             "sea": ("blue and turquoise", "turquoise and blue"),
             "meadow": ("green", "leafy green"),
             "berry": ("purple and pink", "pink and purple"),
-            "stone": ("grey and white", "white and grey"),
+            "stone": ("grey", "stone grey"),
         },
         "count": {
             "few": ("a few large", "only a few large"),
