@@ -185,13 +185,13 @@ def _sun_film(
         box = (0, horizon, W, H)
         below = img.crop(box)
         y = low + (high - low) * up
-        glow(img, x, y, 230, disc_colour, 0.5 + 0.4 * up)
+        glow(img, x, y, 230, disc_colour, 0.7)
         disc(ImageDraw.Draw(img), x, y, 42, mix(disc_colour, (255, 255, 235), 0.45 * up))
         if moving:
             scroll(img, cover, 12 * t + 60, 6)
         if look["place"] == "sea":
             img.paste(below, box)
-            glow(img, x, horizon, 120, disc_colour, 0.35 * up + 0.1)
+            glow(img, x, horizon, 120, disc_colour, 0.3)
             scenery.glints(
                 ImageDraw.Draw(img), t, x, horizon, mix(disc_colour, (255, 240, 210), 0.3)
             )
@@ -446,7 +446,7 @@ def shooting_stars(look: Look, rng: np.random.Generator) -> Frame:
         "blue": ((8, 20, 66), (40, 88, 176)),
         "purple": ((34, 10, 60), (132, 66, 168)),
         "green": ((4, 34, 34), (34, 132, 104)),
-        "black": ((2, 2, 5), (26, 26, 32)),
+        "black": ((2, 2, 5), (38, 38, 46)),
     }[str(look["hue"])]
     background = gradient([(0.0, top), (0.85, low), (1.0, low)])
     stars(rng, background, 170, 0.8)
@@ -457,13 +457,20 @@ def shooting_stars(look: Look, rng: np.random.Generator) -> Frame:
         scenery.tent(draw, 224, 310, 128, (222, 116, 50))
     elif look["place"] == "cactus":
         for x, h in ((70, 120), (206, 76), (372, 136)):
-            scenery.cactus(draw, x, 314, h, (6, 14, 12))
+            scenery.cactus(draw, x, 314, h, (60, 88, 74) if look["hue"] == "black" else (6, 14, 12))
     elif look["place"] == "pines":
         for x in np.arange(0, W + 20, 30):
-            scenery.pine(draw, x + 12 * rng.random(), 330, 60 + 64 * rng.random(), (5, 13, 14))
+            scenery.pine(
+                draw,
+                x + 12 * rng.random(),
+                330,
+                60 + 64 * rng.random(),
+                (40, 68, 62) if look["hue"] == "black" else (5, 13, 14),
+            )
     else:
-        scenery.person(draw, 206, 312, 96, (5, 5, 9))
-        scenery.person(draw, 246, 312, 86, (5, 5, 9))
+        ink = (112, 112, 126) if look["hue"] == "black" else (5, 5, 9)
+        scenery.person(draw, 206, 312, 96, ink)
+        scenery.person(draw, 246, 312, 86, ink)
     n, sign = int(look["n"]), 1 if look["direction"] == "right" else -1
     lanes = rng.permutation(n)
     starts = (np.arange(n) + rng.random(n) * 0.6) / n
@@ -850,11 +857,12 @@ def aurora(look: Look, rng: np.random.Generator) -> Frame:
                 + 9 * np.sin(1.1 * u + 2 * np.pi * shift[k] + 0.55 * t)
                 + 3 * np.sin(2.9 * u - 0.8 * t)
             )
-            up = low[None] - row
+            up = low[None].astype(np.float32) - row
             ray = np.interp(
                 column[0] * 1.4 + 5 * np.sin(0.6 * t + k) + 40 * k + 20, np.arange(336), rays
             )
-            fade = np.exp(-np.clip(up, 0, None) / (6 + 22 * ray[None])) * np.clip(up / 3 + 1, 0, 1)
+            ray = ray.astype(np.float32)
+            fade = np.exp(-np.clip(up, 0, None) / (6 + 22 * ray[None])) * np.clip(up / 9 + 1, 0, 1)
             fade *= (0.25 + 1.3 * ray[None] ** 1.5) * (0.9 - 0.18 * k)
             share = np.clip(up / 45, 0, 1)[..., None]
             light += fade[..., None] * (low_light * (1 - share) + top_light * share)
@@ -1133,6 +1141,7 @@ def eclipse(look: Look, rng: np.random.Generator) -> Frame:
         x = W / 2 + (i - (n - 1) / 2) * 62 + 8 * (rng.random() - 0.5)
         scenery.person(draw, x, 334, 84 + 14 * rng.random(), ink)
     cx, cy, r = W / 2, 108, 58
+    glow(background, cx, cy, 220, colour, 0.7)
     yy, xx = (np.mgrid[-150:150, -150:150] + 0.5) / r
     around = noise(rng, (120, 1), 16, 3)[0]
     around = np.concatenate([around, around[::-1]])  # mirrored, so that the ends meet
@@ -1152,7 +1161,7 @@ def eclipse(look: Look, rng: np.random.Generator) -> Frame:
         if look["kind"] == "partial":
             away = r * (1.35 - 0.3 * t)
         deep = max(0.0, 1 - away / (2 * r))
-        glow(img, cx, cy, 220, colour, 0.65 + 0.1 * wave(t, 0.4))
+
         if look["kind"] == "total":
             sky_box = img.crop(around_box)
             img.paste(Image.blend(sky_box, ImageChops.screen(sky_box, corona), deep**2), around_box)

@@ -319,7 +319,7 @@ def thunderstorm(look: Look, rng: np.random.Generator) -> Frame:
         draw = ImageDraw.Draw(img)
         for lines in bolts:
             x, y = lines[0][4]
-            glow(img, x, y, 150, colour, 0.55 * power)
+            glow(img, x, y, 150, colour, round(3 * power) / 6)
             for k, line in enumerate(lines):
                 wide = (7.0 if k == 0 else 3.6) * (0.45 + 0.55 * power)
                 stroke(draw, line, mix((90, 90, 110), colour, 0.3 + 0.55 * power), wide + 3)
@@ -431,7 +431,7 @@ def snow_village(look: Look, rng: np.random.Generator) -> Frame:
         shadow(background, x, 318, 48, 9, 0.25)
         scenery.pine(draw, x, 320, 178, shade((48, 128, 76), max(dim, 0.7)))
     else:
-        scenery.church(draw, 0.15 * W, 300, 210, shade((226, 220, 210), dim))
+        scenery.church(draw, 0.125 * W, 302, 172, shade((226, 220, 210), dim))
     lamps = [
         (
             x + (rng.random() - 0.5) * 74 * u,
@@ -1000,7 +1000,11 @@ def falling_ash(look: Look, rng: np.random.Generator) -> Frame:
                 )
             elif place == "palms":
                 scenery.palm(
-                    draw, px - 18, 322, 120 + 34 * rng.random(), shade((56, 116, 66), max(dim, 0.4))
+                    draw,
+                    px - 18,
+                    322,
+                    120 + 34 * rng.random(),
+                    shade((56, 116, 66), max(dim, 0.72)),
                 )
             else:
                 for dx in (-22, 20):
@@ -1009,7 +1013,7 @@ def falling_ash(look: Look, rng: np.random.Generator) -> Frame:
                         px + dx,
                         324,
                         74 + 40 * rng.random(),
-                        shade((52, 100, 78), max(dim, 0.4)),
+                        shade((52, 100, 78), max(dim, 0.72)),
                     )
     tone = shade((112, 108, 112), 0.5 + 0.5 * dim)
     if lava:
@@ -1018,24 +1022,24 @@ def falling_ash(look: Look, rng: np.random.Generator) -> Frame:
         [scenery.puff(shade(tone, light), 9 + 6 * k) for k in range(9)]
         for light in (0.85, 1.0, 1.15)
     ]
-    smoke = rng.random((40, 3))
-    flakes = np.column_stack([W * rng.random(130), H * rng.random(130), rng.random(130)])
+    smoke = rng.random((32, 3))
+    flakes = np.column_stack([W * rng.random(110), H * rng.random(110), rng.random(110)])
     flake = {"day": (92, 92, 98), "dusk": (206, 196, 196), "night": (196, 194, 200)}[time]
     drift = 1 if look["side"] != "right" else -1
 
     def frame(t: float) -> Image.Image:
         img = background.copy()
         for i, (a, b, c) in enumerate(smoke):
-            age = (i / 40 + t / 3.6) % 1
+            age = (i / 32 + t / 3.6) % 1
             px = x + drift * (150 * age**1.7) + (a - 0.5) * (26 + 90 * age)
             py = 102 - 112 * age**0.7 + 22 * (b - 0.5) * age
             size = min(8, int((0.25 + 0.6 * age + 0.2 * c) * 9 * min(1, 6 * (1 - age))))
             stamp(img, puffs[i % 3][size], px, py)
         if lava:
-            glow(img, x, 92, 110, lava, 0.65 + 0.15 * wave(t, 0.7))
+            glow(img, x, 92, 108 + 6 * wave(t, 0.7), lava, 0.7)
         img.paste(cone, (0, 0), cone)
         if lava:
-            glow(img, x, 150, 120, lava, 0.3 + 0.08 * wave(t, 0.7, 0.3))
+            glow(img, x, 150, 120, lava, 0.33)
         img.paste(front, (0, 0), front)
         draw = ImageDraw.Draw(img)
         if place == "sea":

@@ -314,18 +314,22 @@ def ticker(look: Look, rng: np.random.Generator) -> Frame:
     letters = lettering(text, 72, (255, 255, 255), 3, (255, 255, 255)).getchannel("A")
     tall = 18
 
-    letters = letters.resize(
-        (max(1, round(letters.width * tall / letters.height)), tall), Image.Resampling.BOX
-    )
+    wide = round(letters.width * tall / letters.height)
+    if columns - 4 < wide < 1.35 * columns:  # squeezed a little, it fits whole
+        wide = columns - 4
+    letters = letters.resize((wide, tall), Image.Resampling.BOX)
     gap = 14
     band = np.zeros(
         (rows, max(letters.width + gap, columns if letters.width <= columns else 0)), bool
     )
     at = (rows - tall) // 2
     band[at : at + tall, : letters.width] = np.asarray(letters) > 110
-    lamp = np.zeros((dot, dot), np.float32)
-    lamp[1:, 1:] = 1.0
-    shape = np.array(colour, np.float32)
+    lamp = np.zeros((dot, dot, 3), np.float32)
+    lamp[1:, 1:] = colour
+    lamps = np.tile(lamp, (rows, columns, 1))
+    lit = np.clip(lamps + 8, 0, 255).astype(np.uint8)
+    unlit = (0.09 * lamps + 8).astype(np.uint8)
+    glow(background, W / 2, (box[1] + box[3]) / 2, 200, colour, 0.22)
     start = (band.shape[1] - (columns - letters.width) // 2) if letters.width <= columns else 4
     speed = 7 if letters.width <= columns else (letters.width + gap) / 3.6
 
@@ -333,9 +337,8 @@ def ticker(look: Look, rng: np.random.Generator) -> Frame:
         img = background.copy()
         move = round(speed * (t - 1.2)) if letters.width <= columns else round(speed * t)
         on = band[:, (np.arange(columns) + start + move) % band.shape[1]]
-        light = np.kron(np.where(on, 1.0, 0.09).astype(np.float32), lamp)[..., None] * shape + 8
-        img.paste(Image.fromarray(np.clip(light, 0, 255).astype(np.uint8)), (box[0], box[1]))
-        glow(img, W / 2, (box[1] + box[3]) / 2, 200, colour, 0.22)
+        light = np.where(np.repeat(np.repeat(on, dot, 0), dot, 1)[..., None], lit, unlit)
+        img.paste(Image.fromarray(light), (box[0], box[1]))
         return img
 
     return frame
