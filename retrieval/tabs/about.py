@@ -1,12 +1,70 @@
-"""Page About: what QB-Norm does, when it hurts, licences and citation."""
+"""Page About: what QB-Norm does, when it hurts, licences, and how to cite."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import gradio as gr
 
 from retrieval.tabs.context import Context
 
+TEXT = """
+# About
+
+## What QB-Norm does
+
+Some videos are near the top for far too many sentences; they are called hubs, and they push the
+right answers down. QB-Norm takes a bank of captions that are not your query and asks how
+strongly each video attracts them: that is the video's bias, a soft maximum of its similarities
+to the bank. It takes the bias off the video's similarity to your sentence. It steps in only
+when the video that would be first is one that some bank caption also ranks first; otherwise the
+ranking stays as it was. Nothing is trained, no label is used, and no other test query is looked
+at.
+"""
+
+REST = """
+## When it hurts
+
+- **A bank from elsewhere.** Captions of another domain meet other hubs; the corrections then
+  hit the wrong videos.
+- **A small bank.** Below about 500 captions the estimate is noisy; the page warns then.
+- **A wrong beta.** Beta multiplies the similarities, so its right size depends on their scale.
+  The scale-free default divides by their spread; the published value, 20, belongs to cosines.
+- **A video that deserves its popularity.** The correction cannot know it.
+
+The tab Queries shows the queries that were hurt with the same weight as those that were helped.
+
+It is not re-ranking: no second model looks at the results, and each video's bias is fixed
+before any query comes in.
+
+## What you see here
+
+The clips, their sounds and their captions are drawn and written by this project's own code,
+from one seed, under its MIT licence. They are shaped like the MSR-VTT benchmark, and the model
+was trained on them alone, so words that its training captions never used mean nothing to it;
+the page names them.
+
+## Privacy
+
+What you type is not stored: no run history, no analytics, and no request leaves this server.
+Files made for a download are deleted within the hour.
+"""
+
+CITATION = """@inproceedings{bogolin2022qbnorm,
+  title     = {Cross Modal Retrieval with Querybank Normalisation},
+  author    = {Bogolin, Simion-Vlad and Croitoru, Ioana and Jin, Hailin and Liu, Yang and
+               Albanie, Samuel},
+  booktitle = {CVPR},
+  year      = {2022}
+}"""
+
+FIGURE = Path(__file__).resolve().parents[2] / "assets" / "qbnorm.svg"
+
 
 def build(context: Context) -> None:
-    """Build the view inside the container that is open."""
-    gr.HTML("<p>Not built yet.</p>")
+    """Build the page inside the route that is open."""
+    gr.Markdown(TEXT, elem_id="about-text")
+    figure = f"<figure class='hl-figure'>{FIGURE.read_text(encoding='utf-8')}</figure>"
+    gr.HTML(figure, apply_default_css=False, elem_id="about-figure")
+    gr.Markdown(REST, elem_id="about-rest")
+    gr.Code(CITATION, language=None, label="Citation", interactive=False, elem_id="citation")
