@@ -74,7 +74,7 @@ def _balloon(colour: tuple[int, int, int], stripe: tuple[int, int, int]) -> Imag
     attributes={
         "colour": {
             "red": ("red", "scarlet"),
-            "yellow": ("yellow", "*lemon"),
+            "yellow": ("yellow", "*canary-yellow"),
             "green": ("green",),
             "blue": ("blue",),
             "purple": ("purple", "violet"),
@@ -321,7 +321,7 @@ def _moon(
         },
         "colour": {
             "white": ("white", "silver", "silvery"),
-            "orange": ("orange", "*amber"),
+            "orange": ("orange", "*apricot-coloured"),
             "red": ("red", "blood-red"),
             "blue": ("blue",),
         },

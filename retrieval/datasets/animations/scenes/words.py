@@ -97,6 +97,8 @@ _WORDS = {
         "the word {word} is typed in {colour} letters on {screen}",
         "{colour} letters appear one by one on {screen} and spell {word}",
         "someone writes {word} [in {colour}] on {screen}",
+        "{screen} on which {word} (appears|turns up) [bit by bit] in {colour} letters",
+        "a person (types|enters) {word}, [the letters are {colour},] on {screen}",
         "on {screen} one reads the {colour} word {word} [, typed letter by letter]",
     ),
     sound=lambda look, rng: sounds.at(
@@ -218,6 +220,8 @@ def typed_word(look: Look, rng: np.random.Generator) -> Frame:
     captions=(
         "the text {word} runs across a {colour} display {place}",
         "{colour} lights {place} show the text {word}",
+        "{word} (glides|slides) by in {colour} (dots|lamps) {place}",
+        "(a lit|a bright) {colour} sign {place} (says|reads) {word}",
         "a ticker with {colour} letters reads {word} [{place}]",
         "{place} a sign of {colour} lamps says {word}",
     ),
