@@ -98,7 +98,7 @@ _WORDS = {
         "{colour} letters appear one by one on {screen} and spell {word}",
         "someone writes {word} [in {colour}] on {screen}",
         "{screen} on which {word} (appears|turns up) [bit by bit] in {colour} letters",
-        "a person (types|enters) {word}, [the letters are {colour},] on {screen}",
+        "a person (types|enters) {word} [in {colour} letters] on {screen}",
         "on {screen} one reads the {colour} word {word} [, typed letter by letter]",
     ),
     sound=lambda look, rng: sounds.at(
