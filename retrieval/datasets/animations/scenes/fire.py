@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -36,6 +37,8 @@ from retrieval.datasets.animations.canvas import (
     wave,
 )
 from retrieval.datasets.animations.scene import Frame, Look, scene
+
+_tone = lru_cache(maxsize=4096)(shade)  # the same tints come in every frame
 
 _FLAME: dict[str, tuple[Colour, Colour, Colour]] = {  # outer, middle and inner colour
     "orange": ((216, 74, 24), (252, 160, 40), (255, 240, 160)),
@@ -521,23 +524,19 @@ def fireworks(look: Look, rng: np.random.Generator) -> Frame:
                 disc(draw, x, ry, 4, (255, 240, 200))
                 continue
             out = ease_out(age / 1.1)
-            fade = 1 - ease((age - 1.8) / 1.6)
+            fade = round(24 * (1 - ease((age - 1.8) / 1.6))) / 24
             fall = (60 if shape == "willow" else 8) * age * age * size / 100
             glow(glows, x, y, size * 1.5, light, round(4 * fade * (1 - 0.4 * out)) / 5, 1.5)
             back = ease_out(max(0.0, age - (0.5 if shape == "willow" else 0.16)) / 1.1)
             drop = (60 if shape == "willow" else 8) * max(0.0, age - 0.3) ** 2 * size / 100
+            tint, whiter = light, mix(light, (255, 255, 255), 0.45)
             for k, (ax, ay) in enumerate(aim):
                 tip = (x + size * ax * out, y + size * ay * out + fall)
                 tail = (x + size * ax * back, y + size * ay * back + drop)
-                tint = PAINT["gold"] if shape == "willow" and look["colour"] == "gold" else light
-                draw.line([tail, tip], fill=shade(tint, 0.75 * fade), width=4)
-                twinkle = 0.75 + 0.25 * wave(age, 1.5, k * 0.618)
-                disc(
-                    draw,
-                    *tip,
-                    4.6,
-                    shade(mix(tint, (255, 255, 255), 0.45 if k % 3 == 0 else 0.0), fade * twinkle),
-                )
+                draw.line([tail, tip], fill=_tone(tint, 0.75 * fade), width=4)
+                twinkle = round(6 * (0.75 + 0.25 * wave(age, 1.5, k * 0.618))) / 6
+                bright = whiter if k % 3 == 0 else tint
+                disc(draw, *tip, 4.6, _tone(bright, fade * twinkle))
 
     def frame(t: float) -> Image.Image:
         light_layer = Image.new("RGB", (W, H))

@@ -148,8 +148,8 @@ def flower_opening(look: Look, rng: np.random.Generator) -> Frame:
     }[kind]
     peak = {"daisy": 0.8, "lily": 0.45, "poppy": 0.78, "rose": 0.76}[kind]
     profile = []
-    for i in range(17):
-        u = i / 16
+    for i in range(10):
+        u = i / 9
         shape = (
             math.sin(math.pi / 2 * u / peak)
             if u < peak
@@ -712,7 +712,7 @@ def sprouting_seed(look: Look, rng: np.random.Generator) -> Frame:
                     for v in np.linspace(0, 1, 6)
                 ]
                 stroke(draw, path, (240, 226, 196), 3.5 * size)
-            tall = (44 + 128 * size * u) * ease(life / 0.7)
+            tall = (44 + 128 * min(size, 1.02) * u) * ease(life / 0.7)
             sway = 7 * wave(t, 1 / 3, 0.2 * k) * u
             stem = [
                 (x + (8 * math.sin(3 * v) + sway * v) * u, depth - tall * v)
@@ -942,7 +942,7 @@ def dandelion_seeds(look: Look, rng: np.random.Generator) -> Frame:
             stroke(draw, path, _tone(stem, 0.75), 8 if n < 4 else 6)
             stroke(draw, path, stem, 5 if n < 4 else 4)
             if i == 0 and look["extra"] == "ladybird":
-                bx, by = path[3][0], path[3][1] - 16 * t
+                bx, by = path[2][0], path[2][1] - 9 * t
                 draw.ellipse((bx - 13, by - 17, bx + 13, by + 17), fill=PAINT["red"])
                 draw.pieslice((bx - 10, by - 24, bx + 10, by - 6), 180, 360, fill=PAINT["black"])
                 draw.line([(bx, by - 14), (bx, by + 16)], fill=PAINT["black"], width=2)

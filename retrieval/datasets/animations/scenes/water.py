@@ -431,7 +431,7 @@ def pond_ripples(look: Look, rng: np.random.Generator) -> Frame:
         4: [(110, 120), (336, 130), (130, 254), (330, 250)],
     }[n]
     spots = [(x + 24 * (rng.random() - 0.5), y + 20 * (rng.random() - 0.5)) for x, y in spots]
-    gy, gx = np.mgrid[0:112, 0:150].astype(np.float32) * 3
+    gy, gx = np.mgrid[0:84, 0:112].astype(np.float32) * 4
     far_from = [np.hypot(gx - x, (gy - y) / 0.62) for x, y in spots]
     seats = [(82, 200), (360, 190), (224, 280), (230, 110), (150, 306), (400, 300), (60, 120)]
     seats = [(x + 20 * (rng.random() - 0.5), y + 10 * (rng.random() - 0.5)) for x, y in seats]
