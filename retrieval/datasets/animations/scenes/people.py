@@ -898,13 +898,13 @@ def waving(look: Look, rng: np.random.Generator) -> Frame:
     def frame(t: float) -> Image.Image:
         picture = img.copy()
         draw = ImageDraw.Draw(picture)
-        sweep = wave(t, 1.0)
+        sweep = wave(t, 1.15)
         raised = ((122 - 8 * sweep), (166 + 30 * sweep))
         arms = [(-raised[0], -raised[1]) if both or flip else (-12, -4), raised if both or not flip else (12, 4)]
         lean = 3 * sweep * (0.4 if both else 1)
         if place in ("hill", "door"):
             shadow(picture, x, feet + 2, 46 * k, 8 * k, 0.45)
-        bob = 2 * wave(t, 2.0)
+        bob = 2 * wave(t, 2.3)
         hip = (x, feet - (THIGH + SHIN + 8) * k + bob)
         _figure(draw, hip, k, outfit, ((-5, -2), (5, 2)), arms, lean, 0, 4 * sweep)
         if place in ("window", "ship"):
