@@ -33,6 +33,7 @@ def build_page(library: Library) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
+        gr.Navbar(main_page_name="Search")
         context = compare.build_top(library, TITLE)
         tabs = {}
         with gr.Tabs(elem_id="tabs") as context.tabs:
@@ -58,6 +59,14 @@ def theme() -> gr.Theme:
         font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
         font_mono=("ui-monospace", "Consolas", "monospace"),
         radius_size="md",
+    ).set(
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        slider_color="*primary_600",
     )
 
 
@@ -68,11 +77,14 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
         The ASGI app, the local address, the public address (none).
     """
     routes = [media_route(library.galleries), download_route(library)]
-    script = f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+    # In the head, not as css=: Gradio rewrites that and drops container queries.
+    head = (
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style>"
+        f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+    )
     started = page.launch(
         theme=theme(),
-        css=STYLE.read_text(encoding="utf-8"),
-        head=script,
+        head=head,
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],

@@ -10,6 +10,7 @@
   const PRESSABLE = "a, button, video, summary, input, [role=button], [role=tab], [role=option]";
   let send = null; // set by the bridge component
   let replacing = 0; // timer of a pending replaceState
+  let askedFrom = null; // what had the focus when "Why?" was asked
 
   // ---- the address bar ---------------------------------------------------------------------------
 
@@ -132,6 +133,7 @@
 
   function askWhy(id) {
     document.getElementById("why")?.classList.remove("hl-closed");
+    askedFrom = document.activeElement;
     send.why({ id });
   }
 
@@ -139,11 +141,17 @@
     for (const button of document.querySelectorAll("[data-why]")) {
       button.setAttribute("aria-expanded", String(Boolean(id) && button.dataset.why === id));
     }
+    if (id && askedFrom) {
+      // The answer arrives in the same batch of updates as this; it is drawn by the next frame.
+      setTimeout(() => document.querySelector("#why .hl-panel")?.focus({ preventScroll: true }), 50);
+    }
   }
 
   function closeWhy() {
     document.getElementById("why")?.classList.add("hl-closed");
     showWhy("");
+    if (askedFrom?.isConnected) askedFrom.focus({ preventScroll: true });
+    askedFrom = null;
   }
 
   /** Mark the same video in the other column. */

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
-from retrieval.engine import Explanation, Ranking, Result, SearchResult
+from retrieval.answers import Explanation, Ranking, Result, SearchResult
 from retrieval.gallery import Item
 
 BAR_FLOOR = 6  # percent of the bar that the last card of a column keeps
@@ -73,8 +73,13 @@ def is_merged(result: SearchResult) -> bool:
     return [card.id for card in left.results] == [card.id for card in right.results]
 
 
-def status_html(result: SearchResult) -> str:
+def status_html(result: SearchResult, blind: bool = False) -> str:
     """The line that says whether the normaliser stepped in, and what became of the truth."""
+    if blind:
+        return (
+            '<p class="hl-status">Blind: which list answers the query better? Untick “Blind” in '
+            "the settings to see which is which.</p>"
+        )
     mark, word = ("●", "stepped") if result.active else ("○", "rested")
     parts = [
         f'<p class="hl-status hl-{word}"><span aria-hidden="true">{mark}</span> '
@@ -119,7 +124,11 @@ def columns_html(
     left, right = result.rankings
     if is_merged(result) and not blind:
         titles = [column_title(left), column_title(right)]
-        title = titles[0] if titles[0] == titles[1] else f"{titles[0]}, and {titles[1].lower()}"
+        title = (
+            titles[0]
+            if titles[0] == titles[1]
+            else f"{titles[0]}, and {titles[1][0].lower()}{titles[1][1:]}"
+        )
         note = "Both columns are the same, so they are shown once."
         column = _column_html(left, result, items, media, title, note)
         return f'<div class="hl-columns hl-merged">{column}</div>'
@@ -246,7 +255,7 @@ def _moves_html(card: Result, is_right: bool) -> str:
 
 
 def _still_html(card: Result, item: Item | None, media: Media) -> str:
-    """Poster with a play button; without a script, the browser's own player."""
+    """Poster with a play button; without a script, a link to the clip."""
     poster, clip = media.poster(card.id), media.clip(card.id)
     if poster is None and clip is None:
         return _missing_clip_html(item)
@@ -259,10 +268,10 @@ def _still_html(card: Result, item: Item | None, media: Media) -> str:
     if clip is None:
         return f'<div class="hl-still">{image}<span class="hl-note">Clip not shipped.</span></div>'
     if not media.scripted:
-        from_poster = f' poster="{escape(poster)}"' if poster is not None else ""
+        name = f'aria-label="Clip {escape(card.id)}"'
         return (
-            f'<div class="hl-still"><video preload="none" controls muted playsinline {size}'
-            f'{from_poster} src="{escape(clip)}"></video></div>'
+            f'<div class="hl-still"><a class="hl-play" href="{escape(clip)}" {name}>{image}'
+            f'<span class="hl-triangle" aria-hidden="true">▶</span></a></div>'
         )
     return (
         f'<div class="hl-still"><button type="button" class="hl-play" data-clip="{escape(clip)}" '
@@ -303,7 +312,7 @@ def explanation_html(answer: Explanation, result: SearchResult) -> str:
         body.append(f"<p>{_sum_text(answer, result)}</p>")
     video = escape(answer.video_id)
     return (
-        f'<section class="hl-panel" aria-label="Why {video}"><h2>{question} '
+        f'<section class="hl-panel" tabindex="-1" aria-label="Why {video}"><h2>{question} '
         f'<span class="hl-id">{video}</span></h2><button type="button" class="hl-button" '
         f'data-close aria-label="Close">✕</button>{"".join(body)}</section>'
     )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
+from retrieval.answers import SearchResult
 from retrieval.cards import Media, columns_html, status_html, unknown_words_html
-from retrieval.engine import SearchResult
 from retrieval.gallery import Item
 
 STYLE = Path(__file__).resolve().parents[1] / "assets" / "style.css"
@@ -76,7 +76,8 @@ def to_html(
         f"<title>{title} · Hublens</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>"
         f'</head>\n<body class="hl-page"><main><h1>“{title}”</h1>'
         f"{status_html(result)}{unknown_words_html(result)}"
-        f"{columns_html(result, items, media)}{_settings_html(result)}"
+        f'<div class="hl-frame">{columns_html(result, items, media)}</div>'
+        f"{_settings_html(result)}"
         f"{back if address else ''}</main></body>\n</html>\n"
     )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from retrieval.engine import Settings
-from retrieval.errors import RetrievalError
+from retrieval.answers import Settings
+from retrieval.errors import QueryError, RetrievalError
 from retrieval.tabs.context import Library, log_unexpected, sentence
 
 
@@ -46,10 +46,11 @@ def publish(library: Library) -> None:
             The object that `search --json` prints: query, query_id, settings, active, rankings, ...
         """
         try:
-            if not isinstance(gallery, str) or not isinstance(bank, str):
-                gallery, bank = str(gallery), str(bank)
+            for name, value in (("query_id", query_id), ("gallery", gallery), ("bank", bank)):
+                if not isinstance(value, str | None):
+                    raise QueryError(f"{name} must be text, got {type(value).__name__}")
             settings = Settings(left, normaliser, beta, k, bank_size, top, strength)
-            engine = library.engine(gallery or next(iter(library.galleries)), bank)
+            engine = library.engine(gallery or next(iter(library.galleries)), bank or "")
             result = engine.rank(
                 None if query_id else query, query_id=query_id or None, settings=settings
             )

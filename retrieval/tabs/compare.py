@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
+from retrieval.answers import SearchResult, clean_query
 from retrieval.cards import Media, columns_html, explanation_html, status_html, unknown_words_html
-from retrieval.engine import SearchResult, clean_query
 from retrieval.errors import QueryError, RetrievalError
 from retrieval.normalisers import NORMALISERS
 from retrieval.tabs import links
@@ -100,15 +100,15 @@ def build_top(library: Library, title: str) -> Context:
             scale_free = gr.Checkbox(
                 True,
                 label="Scale-free beta",
-                info="beta = 1 / standard deviation of the querybank's similarities",
+                info="1 / standard deviation of the querybank's similarities",
                 elem_id="scale-free",
             )
             beta = gr.Slider(
                 *BETA_SLIDER,
                 20.0,
                 step=0.1,
-                label="Beta, per unit of similarity",
-                info="Moving it leaves the scale-free value; 20 is the paper's",
+                label="Beta",
+                info="Per unit of similarity; the paper's is 20",
                 elem_id="beta",
             )
             k = gr.Slider(
@@ -116,8 +116,8 @@ def build_top(library: Library, title: str) -> Context:
                 20,
                 1,
                 step=1,
-                label="k of the activation set",
-                info="Bank captions vote for their k best videos",
+                label="k",
+                info="A bank caption votes for its k best videos",
                 elem_id="k",
             )
             bank_size = gr.Slider(
@@ -125,11 +125,24 @@ def build_top(library: Library, title: str) -> Context:
                 library.most_bank_captions,
                 1,
                 step=1,
-                label="Bank captions in use",
+                label="Bank captions",
+                info="How many of the querybank are used",
                 elem_id="bank-size",
             )
+        blind = gr.Checkbox(
+            False,
+            label="Blind",
+            info="Hide which column is which, and every mark that would tell",
+            elem_id="blind",
+        )
     strength = gr.Slider(
-        0.0, 1.0, 1.0, step=0.01, label="Strength", elem_id="strength", render=False
+        0.0,
+        1.0,
+        1.0,
+        step=0.01,
+        label="Strength: 0 raw, 1 normalised",
+        elem_id="strength",
+        render=False,
     )
     return Context(
         library=library,
@@ -145,6 +158,7 @@ def build_top(library: Library, title: str) -> Context:
         k=k,
         bank_size=bank_size,
         top=top,
+        blind=blind,
         strength=strength,
         bridge=bridge,
         scene=gr.State(None),
@@ -153,13 +167,15 @@ def build_top(library: Library, title: str) -> Context:
 
 def build(context: Context) -> Parts:
     """The Compare tab: status, strength, both rankings, the answer to "Why?"."""
-    status = gr.HTML(
-        _live("<p class='hl-status'>Opening the page …</p>"),
-        elem_id="status",
-        apply_default_css=False,
-    )
-    with gr.Row(elem_id="strength-row"):
-        context.strength.render()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=320):
+            status = gr.HTML(
+                _live("<p class='hl-status'>Opening the page …</p>"),
+                elem_id="status",
+                apply_default_css=False,
+            )
+        with gr.Column(scale=2, min_width=280):
+            context.strength.render()
     results = gr.HTML("", elem_id="results", apply_default_css=False)
     why = gr.HTML("", elem_id="why", apply_default_css=False)
     keys = " ".join(f"<span><kbd>{escape(key)}</kbd> {word}</span>" for key, word in KEYS)
@@ -181,6 +197,7 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
     view = [
         *(context.query, context.chips, context.gallery, context.bank, context.left),
         *(context.right, context.k, context.bank_size, context.top, context.strength),
+        context.blind,
     ]
     private = {"api_visibility": "private", "show_progress_on": [parts.status]}
     context.query.submit(
@@ -241,7 +258,6 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
             guarded(handlers.show_tab(name), 2),
             context.bridge,
             [context.bridge, context.scene],
-            queue=False,
             show_progress="hidden",
             api_visibility="private",
         )
@@ -262,7 +278,7 @@ class _Handlers:
     def __init__(self, context: Context):
         self.context = context
         self.library = context.library
-        self.n_ranked, self.n_view = 8, 10
+        self.n_ranked = 8  # outputs of an answer, see wire
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -394,7 +410,7 @@ class _Handlers:
         panel = self._explain(view, why) if why else ""
         own_beta = view.beta is not None or result.beta_used is None
         return [
-            _live(status_html(result)),
+            _live(status_html(result, view.blind)),
             self._results_html(view, result),
             panel,
             unknown_words_html(result),
@@ -426,7 +442,7 @@ class _Handlers:
 
     def _results_html(self, view: View, result: SearchResult) -> str:
         media = page_media(self.library, view.gallery)
-        columns = columns_html(result, self.library.items(view.gallery), media)
+        columns = columns_html(result, self.library.items(view.gallery), media, view.blind)
         return f"{self._tools_html(view)}{columns}{_settings_line(result)}"
 
     def _tools_html(self, view: View) -> str:
@@ -492,6 +508,7 @@ class _Handlers:
             ),
             gr.Slider(value=view.n),
             gr.Slider(value=view.strength),
+            view.blind,
         ]
 
     def _bridge(self, view: View, history: str, why: str = "") -> dict:

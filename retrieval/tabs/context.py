@@ -17,8 +17,9 @@ from typing import Any
 
 import gradio as gr
 
+from retrieval.answers import Settings
 from retrieval.encoders import get_encoder
-from retrieval.engine import Engine, Settings
+from retrieval.engine import Engine
 from retrieval.errors import GalleryError, RetrievalError, SettingsError
 from retrieval.gallery import Gallery, Item, open_gallery
 from retrieval.normalisers import NORMALISERS
@@ -228,6 +229,7 @@ class Context:
     k: gr.Slider
     bank_size: gr.Slider
     top: gr.Slider
+    blind: gr.Checkbox
     strength: gr.Slider
     bridge: gr.HTML  # value {"link", "history", "why"}; always mounted, so scripts can rely on it
     scene: gr.State  # View without query and strength: changes when other tabs must be drawn anew
@@ -238,11 +240,11 @@ class Context:
         """The inputs that `read` takes, in its order."""
         return [
             *(self.gallery, self.bank, self.left, self.right, self.scale_free, self.beta),
-            *(self.k, self.bank_size, self.top, self.strength),
+            *(self.k, self.bank_size, self.top, self.strength, self.blind),
         ]
 
     def read(
-        self, gallery, bank, left, right, scale_free, beta, k, bank_size, top, strength
+        self, gallery, bank, left, right, scale_free, beta, k, bank_size, top, strength, blind
     ) -> View:
         """The view that the settings' values describe; a browser's promises are checked again.
 
@@ -262,6 +264,7 @@ class Context:
             bank_size=None if bank_size is None else _whole("bank size", bank_size, 1, n_bank),
             n=_whole("top", top, 1, links.MAX_TOP),
             strength=_number("strength", strength, 0.0, 1.0),
+            blind=bool(blind),
         )
 
     def n_bank(self, gallery: str, bank: str) -> int:
@@ -310,7 +313,7 @@ def settings_of(view: View) -> Settings:
 
 def scene_of(view: View) -> View:
     """What tabs other than Compare depend on."""
-    return replace(view, q="", query_id="", strength=1.0, n=View.n)
+    return replace(view, q="", query_id="", strength=1.0, n=View.n, blind=False)
 
 
 def guarded(handler: Callable, n_outputs: int) -> Callable:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from retrieval.engine import SearchResult
+from retrieval.answers import SearchResult
 from retrieval.errors import QueryError, RetrievalError
 from retrieval.export import poster_uris, to_csv, to_html, to_json
 from retrieval.normalisers import NORMALISERS

@@ -19,6 +19,7 @@ EXACT = {
     *("/gradio_api/info", "/gradio_api/app_id", "/gradio_api/startup-events"),
     *("/gradio_api/cancel", "/gradio_api/reset", "/robots.txt"),
 }
+READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing and carry no body
 BELOW = (
     *("/assets/", "/static/", "/media/", "/download/", "/svelte/"),
     *("/gradio_api/queue/", "/gradio_api/call/", "/gradio_api/heartbeat/"),
@@ -54,7 +55,13 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self.app(scope, _Capped(receive), _with_headers(send))
+        if scope["method"] not in READING:
+            body = await _read_capped(receive)
+            if body is None:
+                await _too_large()(scope, receive, send)
+                return
+            receive = _replay(body, receive)
+        await self.app(scope, receive, _with_headers(send))
 
     @staticmethod
     def _refusal(scope: Scope, headers: dict[bytes, str]) -> PlainTextResponse | None:
@@ -65,13 +72,11 @@ class Guard:
             path = path[len(root) :]
         if path not in EXACT and not path.startswith(BELOW):
             return PlainTextResponse("Not found.", status_code=404)
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["method"] in READING:
             return None
         length = headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
-            return PlainTextResponse(
-                f"The request is larger than {MAX_BODY // 1024} kB.", status_code=413
-            )
+            return _too_large()
         origin = headers.get(b"origin")
         if origin and urlsplit(origin).netloc not in _own_hosts(headers):
             return PlainTextResponse("Requests from other pages are refused.", status_code=403)
@@ -83,19 +88,33 @@ def _own_hosts(headers: dict[bytes, str]) -> set[str]:
     return names | {os.environ.get("SPACE_HOST", "")} - {""}
 
 
-class _Capped:
-    """Receives a body and stops at the cap, also when no length was declared."""
+def _too_large() -> PlainTextResponse:
+    text = f"The request is larger than {MAX_BODY // 1024} kB."
+    return PlainTextResponse(text, status_code=413)
 
-    def __init__(self, receive: Receive):
-        self.receive = receive
-        self.n_bytes = 0
 
-    async def __call__(self) -> Message:
-        message = await self.receive()
-        self.n_bytes += len(message.get("body", b""))
-        if self.n_bytes > MAX_BODY:
-            return {"type": "http.disconnect"}
-        return message
+async def _read_capped(receive: Receive) -> bytes | None:
+    """The whole body; None where it is over the cap, which a chunked one does not declare."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Hand out a body that was read, then whatever the client sends next."""
+    waiting = [body]
+
+    async def receiver() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return receiver
 
 
 def _with_headers(send: Send) -> Send:

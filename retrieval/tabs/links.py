@@ -38,6 +38,7 @@ class View:
     n: int = 10  # results per column
     strength: float = 1.0  # 0 raw .. 1 normalised
     tab: str = TABS[0]
+    blind: bool = False  # hide which column is which
 
 
 def parse(
@@ -75,6 +76,7 @@ def parse(
         n=reader.whole("n", 1, MAX_TOP, default=View.n),
         strength=reader.number("strength", 0.0, 1.0, default=1.0),
         tab=reader.choice("tab", TABS, TABS[0]),
+        blind=reader.choice("blind", ("0", "1"), "0") == "1",
     )
     if view.q and view.query_id:
         view = replace(view, q="")
@@ -101,6 +103,8 @@ def build(view: View) -> str:
         params["beta"] = f"{view.beta:.10g}"
     if view.strength != default.strength:
         params["strength"] = f"{view.strength:.4g}"
+    if view.blind:
+        params["blind"] = "1"
     return "?" + urlencode(params) if params else "?"
 
 

@@ -1,0 +1,140 @@
+"""A small page in a real server, and a browser to look at it: what the page's tests share."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from retrieval import video
+from retrieval.building import Build
+from retrieval.gallery import EncoderId, Gallery, open_gallery, write_gallery
+from retrieval.querybank import open_querybank, write_querybank
+from tests.fakes import FakeEncoder, sentences
+
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+EVIL = "<img src=x onerror=document.title='owned'> ${document.title='owned'} {{7*7}} `x`"
+N_ITEMS = 40
+N_BANK = 30
+
+
+def chromium_or_skip() -> str:
+    """Path of the browser; the test is skipped where it or playwright is missing."""
+    pytest.importorskip("playwright", reason="needs playwright (requirements-dev.txt)")
+    for path in CHROMIUM:
+        if Path(path).exists():
+            return path
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs a chromium, which is not here")
+    return found
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator:
+    """A headless browser."""
+    path = chromium_or_skip()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def served(library, **server) -> Iterator[str]:
+    """The page of a library in a server of its own; gives its address."""
+    import app
+
+    page = app.build_page(library)
+    _, address, _ = app.launch(
+        page, library, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **server
+    )
+    yield address
+    page.close()
+
+
+@cache
+def _clip_bytes(folder: Path) -> bytes:
+    frames = np.zeros((12, 48, 64, 3), dtype=np.uint8)
+    frames[:, :, :, 0] = np.linspace(40, 220, 12, dtype=np.uint8)[:, None, None]
+    video.write_mp4(folder / "one.mp4", frames, fps=6)
+    return (folder / "one.mp4").read_bytes()
+
+
+def film_gallery(folder: Path, encoder: FakeEncoder) -> Gallery:
+    """Forty playable items: the first three are hubs, the last two are twins, one is hostile.
+
+    Item v5 has a caption that tries to run; the clip of v6 is not a video.
+    """
+    rng = np.random.default_rng(7)
+    captions = sentences(N_ITEMS, seed=1)
+    text_emb = encoder.encode_text(captions)
+    video_emb = text_emb + 0.45 * rng.standard_normal(text_emb.shape)
+    video_emb[:3] = 3 * text_emb.mean(axis=0) + 0.15 * video_emb[:3]
+    video_emb[-1] = video_emb[-2]
+    clip = _clip_bytes(folder)
+    path = folder / "films"
+    with Build(path, "make films") as build:
+        media = build.folder / "media"
+        media.mkdir()
+        items = []
+        for row, caption in enumerate(captions):
+            colour = tuple(int(c) for c in rng.integers(30, 220, 3))
+            Image.new("RGB", (64, 48), colour).save(media / f"v{row}.jpg")
+            (media / f"v{row}.mp4").write_bytes(b"not a video" if row == 6 else clip)
+            items.append(
+                {
+                    "id": f"v{row}",
+                    "caption": EVIL if row == 5 else caption,
+                    "clip": f"media/v{row}.mp4",
+                    "poster": f"media/v{row}.jpg",
+                }
+            )
+        queries = [
+            {"id": f"q{row}", "text": caption, "video_id": f"v{row}"}
+            for row, caption in enumerate(captions)
+        ]
+        write_gallery(path, video_emb, items, EncoderId.of(encoder), queries, text_emb, build=build)
+    return open_gallery(path)
+
+
+def bare_gallery(folder: Path, encoder: FakeEncoder) -> Gallery:
+    """Embeddings computed elsewhere: no media, no encoder, no querybank; one query is hostile."""
+    rng = np.random.default_rng(8)
+    captions = sentences(12, seed=5)
+    captions[1] = EVIL
+    video_emb = rng.standard_normal((12, 9))
+    items = [{"id": f"b{row}", "caption": text} for row, text in enumerate(captions)]
+    queries = [
+        {"id": f"s{row}", "text": text, "video_id": f"b{row}"} for row, text in enumerate(captions)
+    ]
+    noisy = video_emb + rng.standard_normal(video_emb.shape)
+    path = folder / "bare"
+    write_gallery(path, video_emb, items, EncoderId.external(9), queries, noisy)
+    return open_gallery(path)
+
+
+def film_library(folder: Path, encoder: FakeEncoder | None = None, load=None):
+    """Both galleries and a bank, as the page opens them.
+
+    Args:
+        folder: where they are written.
+        encoder: answers typed queries on the films.
+        load: builds the encoder in its place, to watch it load.
+    """
+    from retrieval.tabs.context import EncoderSlot, Library
+
+    encoder = encoder or FakeEncoder()
+    films = film_gallery(folder, encoder)
+    captions = sentences(N_BANK, seed=3)
+    emb = encoder.encode_text(captions)
+    write_querybank(folder / "films-bank", emb, captions, EncoderId.of(encoder))
+    bank = open_querybank(folder / "films-bank")
+    slot = EncoderSlot(load or (lambda: encoder))
+    return Library([films, bare_gallery(folder, encoder)], [bank], {"films": slot})
