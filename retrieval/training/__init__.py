@@ -1,0 +1,1 @@
+"""Making encoders: recipes, the frames and captions they learn from, the loop."""

@@ -1,0 +1,67 @@
+"""Losses against their definitions, worked by hand and written slowly."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from retrieval.losses import symmetric_info_nce  # noqa: E402
+
+
+def info_nce_by_definition(text_emb: np.ndarray, video_emb: np.ndarray, scale: float) -> float:
+    n = len(text_emb)
+    total = 0.0
+    for i in range(n):
+        by_text = [math.exp(scale * float(text_emb[i] @ video_emb[j])) for j in range(n)]
+        by_video = [math.exp(scale * float(text_emb[j] @ video_emb[i])) for j in range(n)]
+        total += math.log(by_text[i] / sum(by_text)) + math.log(by_video[i] / sum(by_video))
+    return -total / (2 * n)
+
+
+def unit(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    rows = rng.normal(size=(n, dim))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
+def test_symmetric_info_nce_matches_its_definition(rng, scale):
+    text_emb, video_emb = unit(rng, 5, 3), unit(rng, 5, 3)
+    loss = symmetric_info_nce(torch.tensor(text_emb), torch.tensor(video_emb), scale)
+    assert loss.item() == pytest.approx(
+        info_nce_by_definition(text_emb, video_emb, scale), abs=1e-9
+    )
+
+
+def test_symmetric_info_nce_agrees_with_open_clip(rng):
+    open_clip_loss = pytest.importorskip("open_clip.loss")
+    text_emb, video_emb = torch.tensor(unit(rng, 7, 4)), torch.tensor(unit(rng, 7, 4))
+    theirs = open_clip_loss.ClipLoss()(video_emb, text_emb, torch.tensor(20.0))
+    assert symmetric_info_nce(text_emb, video_emb, 20.0).item() == pytest.approx(theirs.item())
+
+
+def test_two_pairs_by_hand():
+    emb = torch.eye(2)
+    # Each softmax is over (scale, 0): -log(e^2 / (e^2 + 1)).
+    assert symmetric_info_nce(emb, emb, 2.0).item() == pytest.approx(math.log1p(math.exp(-2)))
+
+
+def test_equal_similarities_cost_log_n():
+    emb = torch.ones(6, 2) / math.sqrt(2)
+    assert symmetric_info_nce(emb, emb, 50.0).item() == pytest.approx(math.log(6), rel=1e-6)
+
+
+def test_both_directions_count(rng):
+    """Every text is nearest to its own video, but one video is nearest to a wrong text."""
+    text_emb, video_emb = torch.tensor(unit(rng, 4, 3)), torch.tensor(unit(rng, 4, 3))
+    loss = symmetric_info_nce(text_emb, video_emb, 5.0)
+    logits = 5 * text_emb @ video_emb.T
+    one_way = torch.nn.functional.cross_entropy(logits, torch.arange(4))
+    assert abs(loss - one_way) > 1e-3
+    assert loss.item() == pytest.approx(symmetric_info_nce(video_emb, text_emb, 5.0).item())
+
+
+def test_unpaired_rows_are_refused():
+    with pytest.raises(ValueError, match=r"text_emb is \(3, 2\), video_emb \(2, 2\)"):
+        symmetric_info_nce(torch.ones(3, 2), torch.ones(2, 2), 1.0)
