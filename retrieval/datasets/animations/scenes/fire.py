@@ -728,7 +728,7 @@ def lava_lamp(look: Look, rng: np.random.Generator) -> Frame:
             "night": ("on a starry night", "under the stars"),
             "dusk": ("at dusk", "after sunset"),
             "storm": ("on a stormy night", "in a storm"),
-            "fog": ("in the fog", "on a foggy night", "*in thick mist"),
+            "fog": ("in the fog", "on a foggy night", "*in murky weather"),
         },
         "thing": {
             "ship": ("a ship", "a big ship"),
@@ -934,8 +934,8 @@ def lighthouse(look: Look, rng: np.random.Generator) -> Frame:
             "rain": ("a rainy street", "wet glass in the rain"),
         },
         "mode": {
-            "blink": ("blinking", "flashing on and off"),
-            "steady": ("steady", "glowing steadily"),
+            "blink": ("blinking", "flashing"),
+            "steady": ("steady", "steadily glowing"),
         },
     },
     captions=(
@@ -1242,7 +1242,7 @@ def disco_ball(look: Look, rng: np.random.Generator) -> Frame:
     theme="fire and light",
     attributes={
         "colour": {
-            "red": ("red", "*crimson"),
+            "red": ("red", "*carmine"),
             "orange": ("orange",),
             "green": ("green",),
             "blue": ("blue",),

@@ -74,7 +74,7 @@ def _leaf(
             "rose": ("double", "rose-like", "densely filled"),
         },
         "colour": {
-            "red": ("red", "*crimson"),
+            "red": ("red", "*vermilion"),
             "yellow": ("yellow",),
             "pink": ("pink",),
             "white": ("white",),
@@ -1017,7 +1017,7 @@ def dandelion_seeds(look: Look, rng: np.random.Generator) -> Frame:
     theme="plants and growth",
     attributes={
         "colour": {
-            "pink": ("pink", "*rose-coloured"),
+            "pink": ("pink", "*blush-pink"),
             "white": ("white",),
             "red": ("red",),
             "yellow": ("yellow",),

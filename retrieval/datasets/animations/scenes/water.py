@@ -346,7 +346,7 @@ def _koi(pose: float) -> Image.Image:
     attributes={
         "n": {1: ("a single", "one"), 2: ("two",), 4: ("four",)},
         "water": {
-            "green": ("green", "*emerald"),
+            "green": ("green", "*bottle-green"),
             "blue": ("blue", "clear blue"),
             "golden": ("golden", "amber"),
             "dark": ("black", "dark"),
@@ -981,7 +981,7 @@ def aquarium(look: Look, rng: np.random.Generator) -> Frame:
         "colour": {
             "red": ("red", "ruby red"),
             "orange": ("orange",),
-            "yellow": ("yellow", "lemon-coloured"),
+            "yellow": ("yellow", "golden yellow"),
             "green": ("green",),
             "blue": ("blue",),
             "purple": ("purple", "violet"),
