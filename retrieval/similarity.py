@@ -156,11 +156,12 @@ class SimTiles:
         """(n, m): queries by gallery items."""
         return len(self.query_emb), len(self.gallery_emb)
 
-    def blocks(self) -> Iterator[Block]:
-        """Every tile once; its array is only valid until the next one is asked for."""
+    def blocks(self, scale: float = 1.0) -> Iterator[Block]:
+        """Every tile once, times `scale`; its array is valid until the next one is asked for."""
+        query_emb = self.query_emb if scale == 1 else self.query_emb * np.float32(scale)
         tile = np.empty(self.row_tile * self.column_tile, dtype=np.float32)
         for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
-            queries, gallery = self.query_emb[rows], self.gallery_emb[columns]
+            queries, gallery = query_emb[rows], self.gallery_emb[columns]
             block = tile[: len(queries) * len(gallery)].reshape(len(queries), len(gallery))
             yield rows, columns, np.matmul(queries, gallery.T, out=block)
 
@@ -178,10 +179,11 @@ class MatrixTiles:
         """(n, m): queries by gallery items."""
         return self.sims.shape
 
-    def blocks(self) -> Iterator[Block]:
-        """Every tile once, as views of the matrix."""
+    def blocks(self, scale: float = 1.0) -> Iterator[Block]:
+        """Every tile once, times `scale`; where that is 1, as views of the matrix."""
         for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
-            yield rows, columns, self.sims[rows, columns]
+            block = self.sims[rows, columns]
+            yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
 
 Tiles = SimTiles | MatrixTiles
@@ -260,59 +262,53 @@ class TopK:
 
 
 class LogMeanExp:
-    """log(mean over rows of exp(beta * s)) / beta per column, gathered from tiles in any order.
+    """log(mean over rows of exp(x)) per column, gathered from tiles in any order, by threads.
 
-    It lies between the column's mean (beta -> 0) and its maximum (beta -> infinity), so it keeps
-    the unit and the precision of the similarities at any beta; the log of the *sum*, divided by
-    beta, differs from it by the constant log(n_rows) / beta.
+    Args:
+        n_rows, n_columns: shape of x.
+        bound: no |x| is larger.
     """
 
     ROWS = 64  # rows whose powers are held at once, so that they stay in a core's own cache
 
-    def __init__(self, n_rows: int, n_columns: int, beta: float, bound: float) -> None:
-        self.n_rows, self.beta = n_rows, beta
-        # Where no |s| is above `bound`, exp(40) and exp(-40) are the worst and need no maximum.
-        self.safe = beta * bound < 40
-        self.fine = beta * bound < 1
-        self.peak = np.full(n_columns, 0.0 if self.safe else -np.inf)  # or running maximum of s
-        # Sum of exp(beta * (s - peak)) - 1: with the one inside, a small beta would drown in it.
+    def __init__(self, n_rows: int, n_columns: int, bound: float) -> None:
+        self.lock = Lock()
+        self.n_rows = n_rows
+        self.safe = bound < 40  # float32 holds exp(40) and exp(-40); no maximum to subtract
+        self.fine = bound < 1  # the mean of powers near 1 needs more digits than float32 has
+        self.peak = np.full(n_columns, 0.0 if self.safe else -np.inf)  # or running maximum of x
+        # Sum of exp(x - peak) - 1: with the ones inside, a small x would drown in them.
         self.mass = np.zeros(n_columns)
         self.n_seen = np.zeros(n_columns, dtype=np.int64)  # rows in that sum
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Take in one tile; threads may do so at once if their columns are disjoint."""
-        # Where all exponents are close to 0, rounding a power to 1e-7 is 1e-7 / beta of bias.
-        dtype = np.dtype(np.float64 if self.fine else block.dtype)
-        beta = dtype.type(min(self.beta, float(np.finfo(dtype).max)))
+        """Take in one tile."""
+        dtype = np.dtype(np.float64) if self.fine else block.dtype
         powers = np.empty((min(self.ROWS, len(block)), block.shape[1]), dtype)
+        peak = np.zeros(block.shape[1], dtype) if self.safe else block.max(axis=0)
         mass = np.zeros(block.shape[1])
-        if not self.safe:
-            self._raise_peak(columns, block.max(axis=0))
-            peak = self.peak[columns].astype(dtype)
-        with np.errstate(over="ignore", under="ignore"):
-            for start in range(0, len(block), self.ROWS):
-                part = block[start : start + self.ROWS]
-                out = powers[: len(part)]
-                if not self.safe:
-                    part = np.subtract(part, peak, out=out)
-                np.multiply(part, beta, out=out)
-                if self.fine:
-                    mass += np.expm1(out, out=out).sum(axis=0)
-                else:
-                    mass += np.exp(out, out=out).sum(axis=0)
-                    mass -= len(part)
-        self.mass[columns] += mass
-        self.n_seen[columns] += len(block)
-
-    def _raise_peak(self, columns: slice, peak: np.ndarray) -> None:
-        old = self.peak[columns]
-        peak = np.maximum(old, peak)
-        with np.errstate(over="ignore", under="ignore"):
-            shift = self.beta * np.where(np.isneginf(old), 0.0, old - peak)
-            self.mass[columns] *= np.exp(shift)
-            self.mass[columns] += self.n_seen[columns] * np.expm1(shift)
-        self.peak[columns] = peak
+        power = np.expm1 if self.fine else np.exp
+        for start in range(0, len(block), self.ROWS):
+            part = block[start : start + self.ROWS]
+            out = powers[: len(part)]
+            if not self.safe:
+                part = np.subtract(part, peak, out=out)
+            mass += power(part, out=out, dtype=dtype).sum(axis=0)
+        if not self.fine:
+            mass -= len(block)
+        with self.lock:
+            old, seen = self.peak[columns], self.n_seen[columns]
+            top = np.maximum(old, peak)
+            self.mass[columns] = _lowered(self.mass[columns], seen, old - top)
+            self.mass[columns] += _lowered(mass, len(block), peak - top)
+            self.peak[columns] = top
+            self.n_seen[columns] += len(block)
 
     def values(self) -> np.ndarray:
-        """[n_columns] float64, in the unit of the similarities."""
-        return self.peak + np.log1p(self.mass / self.n_rows) / self.beta
+        """[n_columns] float64."""
+        return self.peak + np.log1p(self.mass / self.n_rows)
+
+
+def _lowered(mass: np.ndarray, n_rows: np.ndarray | int, shift: np.ndarray) -> np.ndarray:
+    """A sum of exp(x) - 1 over n_rows, as it is when every x is moved by shift <= 0."""
+    return mass * np.exp(shift) + n_rows * np.expm1(shift)

@@ -110,7 +110,7 @@ def test_identity_12_a_constant_or_a_doubled_bank_changes_no_rank(rng, name):
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
-@pytest.mark.parametrize("beta", [1e-3, 1.0, 20, 1e3, 1e6])
+@pytest.mark.parametrize("beta", [1e-200, 1e-3, 1.0, 20, 1e3, 1e6, 1e200])
 def test_float32_survives_any_beta(rng, name, beta):
     bank_sims, sims = random_sims(rng, dtype=np.float32)
     bias = get_normaliser(name, beta=beta, k=2).fit(bank_sims)

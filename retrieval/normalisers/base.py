@@ -126,6 +126,12 @@ def fit_bank(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """One pass over the bank's tiles: the log-mean-exp per item and its k-occurrence.
 
+        values[j] = log(mean over bank captions b of exp(beta * bank_sims[b, j])) / beta
+
+    The mean, where the literature has the sum: they differ by log(n_bank) / beta for all items
+    alike, which changes no score, and the mean lies between the item's mean similarity (beta
+    near 0) and its largest (large beta), so float32 holds it at any beta.
+
     Args:
         bank_sims: [n_bank, n_gallery], a matrix or tiles.
         k: items of each bank caption that count, 1 <= k <= n_gallery.
@@ -137,33 +143,32 @@ def fit_bank(
     tiles = as_tiles(bank_sims)
     n_bank, n_gallery = tiles.shape
     check_k(k, n_gallery)
+    # Beyond these the limits are reached, and float32 could not hold the exponents.
+    scale = 1.0 if beta is None else min(max(beta, 1e-20), 1e20)
     nearest = TopK(n_bank, k)
-    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, beta, tiles.bound)
+    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, scale * tiles.bound)
 
     def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
         nearest.add(rows, columns, block)
         if mass is not None:
             mass.add(rows, columns, block)
 
-    # The matrix product runs on all cores by itself; what follows it needs to be shared out.
+    # The matrix product runs on all cores by itself; what follows it has to be shared out.
     n_threads = os.cpu_count() or 1
     with ThreadPoolExecutor(n_threads) as pool:
-        for rows, columns, block in tiles.blocks():
-            if block.size < 2**17:
-                take_in(rows, columns, block)
-                continue
-            edges = np.linspace(0, block.shape[1], n_threads + 1, dtype=int)
+        for rows, columns, block in tiles.blocks(scale):
+            edges = np.linspace(0, len(block), n_threads + 1, dtype=int).tolist()
             strips = [
                 pool.submit(
                     take_in,
-                    rows,
-                    slice(columns.start + left, columns.start + right),
-                    block[:, left:right],
+                    slice(rows.start + top, rows.start + bottom),
+                    columns,
+                    block[top:bottom],
                 )
-                for left, right in pairwise(edges.tolist())
-                if right > left
+                for top, bottom in pairwise(edges)
+                if bottom > top
             ]
             for strip in strips:
                 strip.result()
-    values = np.zeros(n_gallery) if mass is None else mass.values()
+    values = np.zeros(n_gallery) if mass is None else mass.values() / scale
     return values.astype(np.float32), nearest.counts(n_gallery), n_bank
