@@ -30,7 +30,8 @@ def read_items(path: str | Path) -> list[dict[str, Any]]:
         if known is None:
             raise GalleryError(f"{Path(path).name} row {n} has no id; name it in a field 'id'")
         caption = _first(row, ("caption", "sentence", "text"))
-        items.append({"id": str(known), **({"caption": str(caption)} if caption else {}), **row})
+        named = {"id": str(known), **({"caption": str(caption)} if caption else {})}
+        items.append(named | {key: row[key] for key in row if key not in named})
     return items
 
 
