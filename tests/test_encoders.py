@@ -275,6 +275,16 @@ def test_without_network_one_sentence_says_what_to_give(monkeypatch):
     assert len(str(caught.value)) <= 200
 
 
+def test_an_unreachable_hub_is_not_asked_again_and_again(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with clip._without_vain_retries():
+        assert constants.is_offline_mode()
+    assert not constants.is_offline_mode()
+
+
 def test_the_demo_model_is_small_and_knows_its_words():
     folder = ENCODERS["animations-clip"]
     if not (folder / "manifest.json").exists():

@@ -6,10 +6,14 @@ trained through the same functions, so it is used as it was trained.
 
 import contextlib
 import json
+import logging
 import re
+import socket
 import threading
+import urllib.parse
+import urllib.request
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +32,7 @@ WEIGHTS = "open_clip_model.safetensors"  # the name open_clip itself looks for f
 WORDS = "words.txt"  # words of the training captions, one a line
 N_FRAMES = 12  # as CLIP4Clip takes for MSR-VTT; a folder's config may say otherwise
 _BATCH = 64  # frames, or sentences, at a time
+_LITTLE = 2**25  # weights times inputs below which a second thread does not pay
 _WEIGHT_FILES = ("*.safetensors", "*.bin", "*.pth", "*.pt")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -65,6 +70,7 @@ class ClipEncoder:
         self.to_pixels = Preprocess(model.visual.preprocess_cfg)
         self.known_words = known_words
         self._lock = threading.Lock()
+        self._n_numbers = sum(parameter.numel() for parameter in model.parameters())
         self.dim = self.encode_text(["a"]).shape[1]
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
@@ -83,7 +89,7 @@ class ClipEncoder:
         found = []
         for start in range(0, len(texts), _BATCH):
             tokens = self.tokenizer(list(texts[start : start + _BATCH]))
-            with self._computing():
+            with self._computing(len(tokens) * self._n_numbers):
                 found.append(text_features(self.model, tokens.to(self.device)).float().cpu())
         return unit_rows(torch.cat(found).numpy(), "text embeddings")
 
@@ -141,7 +147,7 @@ class ClipEncoder:
 
     def _encode_frames(self, videos: list[torch.Tensor]) -> list[torch.Tensor]:
         frames = torch.cat(videos)
-        with self._computing():
+        with self._computing(len(frames) * self._n_numbers):
             parts = [
                 frame_features(self.model, part.to(self.device)) for part in frames.split(_BATCH)
             ]
@@ -149,10 +155,17 @@ class ClipEncoder:
         return [pool_frames(one) for one in frame_emb.split([len(v) for v in videos])]
 
     @contextlib.contextmanager
-    def _computing(self):
+    def _computing(self, work: int) -> Iterator[None]:
+        """One caller at a time; a little work is done by one thread, as waiting costs more."""
         half = torch.autocast("cuda", torch.float16, enabled=self.device.type == "cuda")
         with self._lock, torch.inference_mode(), half:
-            yield
+            n_threads = torch.get_num_threads()
+            if work < _LITTLE:
+                torch.set_num_threads(1)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(n_threads)
 
 
 class Preprocess:
@@ -350,12 +363,43 @@ def _fetch(name: str, tag: str, settings: dict[str, Any]) -> Path:
 
     source = (settings.get("hf_hub") or settings.get("url") or "its source").strip("/")
     try:
-        return Path(open_clip.download_pretrained(settings))
+        with _without_vain_retries():
+            return Path(open_clip.download_pretrained(settings))
     except Exception as error:  # every layer below has its own kind of network error
         raise ModelError(
             f"could not fetch {name}/{tag} ({source}): no network or not there; fetch its weights "
             f"elsewhere and give --model {name}/path/to/weights"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_vain_retries() -> Iterator[None]:
+    """Without network look into the cache only: the hub's client would try again for a minute."""
+    from huggingface_hub import constants
+
+    if _reachable(constants.ENDPOINT):
+        yield
+        return
+    log = logging.getLogger("huggingface_hub")
+    before = constants.HF_HUB_OFFLINE, log.level
+    constants.HF_HUB_OFFLINE = True
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before[0]
+        log.setLevel(before[1])
+
+
+def _reachable(url: str) -> bool:
+    if urllib.request.getproxies():  # the proxy knows
+        return True
+    parts = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def _shown(name: str) -> str:
