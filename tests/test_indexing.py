@@ -161,3 +161,20 @@ def test_queries_without_an_id_are_named_after_their_video():
         ]
     )
     assert [query["id"] for query in named] == ["a:1", "b", "a:2", "own"]
+
+
+def test_real_videos_get_posters_durations_and_playable_copies(shared_data, tmp_path, caplog):
+    folder = shared_data("sample_videos")
+    assert index(folder, tmp_path / "g", FakeEncoder()) == 10
+    assert "skipped" not in caplog.text
+    opened = open_gallery(tmp_path / "g", verify=True)
+    names = sorted(
+        path.name for path in folder.iterdir() if path.suffix in (".mp4", ".mkv", ".gif")
+    )
+    assert [item.id for item in opened.items] == names
+    for item in opened.items:
+        assert item.duration_s > 0.3
+        assert item.poster.read_bytes().startswith(b"\xff\xd8")
+        copy = video.probe(item.clip)
+        assert copy.browser_playable, item.id
+        assert copy.duration_s == pytest.approx(item.duration_s, rel=0.2)
