@@ -85,7 +85,11 @@ def small_frames(clip: Clip, n_frames: int, size: int) -> np.ndarray:
 
 def _draw(job: tuple[str, int, int, int]) -> tuple[int, np.ndarray]:
     split_name, i, n_frames, size = job
-    return i, small_frames(split(split_name)[i], n_frames, size)
+    clip = split(split_name)[i]
+    try:
+        return i, small_frames(clip, n_frames, size)
+    except Exception as error:  # whatever a scene raises, say which one it was
+        raise RuntimeError(f"{clip.id}, scene {clip.scene_name}, cannot be drawn") from error
 
 
 def _array(path: Path, shape: Sequence[int], dtype: type) -> np.ndarray:
