@@ -21,8 +21,12 @@ SHARD_ITEMS = 16  # videos embedded between two lines of the journal
 
 
 def read_items(path: str | Path) -> list[dict[str, Any]]:
-    """Read items from a list: "id" (or video_id, image_id), "caption" (or sentence), extras."""
-    rows = files.read_table(path, plain="id")
+    """Read items from a list: "id" (or video_id, image_id), "caption" (or sentence), extras.
+
+    MSR-VTT's layout, a JSON object of "videos" and "sentences", is read as well: each video with
+    all its sentences, in their order.
+    """
+    rows = _msrvtt_rows(Path(path)) or files.read_table(path, plain="id")
     items = []
     for n, row in enumerate(rows):
         row = dict(row)
@@ -33,6 +37,27 @@ def read_items(path: str | Path) -> list[dict[str, Any]]:
         named = {"id": str(known), **({"caption": str(caption)} if caption else {})}
         items.append(named | {key: row[key] for key in row if key not in named})
     return items
+
+
+def _msrvtt_rows(path: Path) -> list[dict[str, Any]] | None:
+    """Rows of {"videos": [...], "sentences": [...]}; None where the file is something else."""
+    if path.suffix != ".json":
+        return None
+    whole = files.read_json(path)
+    if not isinstance(whole, dict) or not {"videos", "sentences"} <= set(whole):
+        return None
+    try:
+        captions: dict[str, list[str]] = {video["video_id"]: [] for video in whole["videos"]}
+        for sentence in whole["sentences"]:
+            captions[sentence["video_id"]].append(sentence["caption"])
+        return [
+            {"caption": captions[row["video_id"]][0], "captions": captions[row["video_id"]], **row}
+            for row in whole["videos"]
+        ]
+    except (KeyError, TypeError, IndexError) as error:
+        raise GalleryError(
+            f"{path.name}: each video needs a video_id and a sentence with its caption ({error})"
+        ) from error
 
 
 def read_queries(path: str | Path) -> list[dict[str, Any]]:

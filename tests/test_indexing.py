@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from retrieval import indexing, video
+from retrieval import files, indexing, video
 from retrieval.errors import GalleryError, VideoError
 from retrieval.gallery import open_gallery
 from retrieval.indexing import index_videos, name_queries, read_items, read_queries
@@ -149,6 +149,23 @@ def test_lists_are_read_by_the_names_that_data_sets_use(tmp_path):
     assert read_queries(tmp_path / "i.csv") == [
         {"text": "a dog", "video_id": "video7", "id": "video7"}
     ]
+
+
+def test_msrvtts_own_layout_gives_all_captions(tmp_path):
+    videos = [{"video_id": "video7", "category": "sky"}, {"video_id": "video9", "category": "sea"}]
+    sentences = [("video9", "waves"), ("video7", "a cloud"), ("video9", "the sea")]
+    whole = {
+        "videos": videos,
+        "sentences": [{"video_id": known, "caption": text} for known, text in sentences],
+    }
+    files.write_json(tmp_path / "m.json", whole)
+    assert read_items(tmp_path / "m.json") == [
+        {"id": "video7", "caption": "a cloud", "captions": ["a cloud"], "category": "sky"},
+        {"id": "video9", "caption": "waves", "captions": ["waves", "the sea"], "category": "sea"},
+    ]
+    files.write_json(tmp_path / "m.json", whole | {"sentences": whole["sentences"][:1]})
+    with pytest.raises(GalleryError, match="m.json: each video needs"):
+        read_items(tmp_path / "m.json")
 
 
 def test_queries_without_an_id_are_named_after_their_video():
