@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-OPENINGS = (
+OPENINGS = ("in this film", "in this clip", "animation:", "short film:", "animated clip:")
     "a video where",
     "a clip in which",
     "an animation where",
