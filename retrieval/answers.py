@@ -165,6 +165,7 @@ class SearchResult:
         ground_truth        {id, left_rank, right_rank}, or null
         leads               [{strength, id}]: who is first from which strength on, 0 to 1
         unknown_words       words of a typed query that the encoder never saw
+        cut_at              first word of a typed query that the encoder has no room for, or null
         warning             about a small bank, or null
         n_gallery, n_bank   videos ranked; bank captions used
         beta_used           the resolved beta of the right normaliser, or null
@@ -179,6 +180,7 @@ class SearchResult:
     rankings: tuple[Ranking, Ranking]
     ground_truth: GroundTruth | None
     unknown_words: tuple[str, ...]
+    cut_at: str | None
     warning: str | None
     n_gallery: int
     n_bank: int

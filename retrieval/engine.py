@@ -96,6 +96,16 @@ class _Fitted:
     is_hub: np.ndarray  # [n_gallery] bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A query, embedded."""
+
+    text: str
+    text_emb: np.ndarray  # [1, dim] float32 unit row
+    unknown_words: tuple[str, ...] = ()
+    cut_at: str | None = None  # first word that does not fit into the encoder's context
+
+
 class Engine:
     """A gallery, a querybank and an encoder, ready to answer; safe to share between threads."""
 
@@ -130,7 +140,7 @@ class Engine:
         self._encoder = encoder if hasattr(encoder, "encode_text") else None
         self._load = None if self._encoder is not None else encoder
         self._encoder_lock = threading.Lock()
-        self._embedded = _Kept(512)  # text -> embedding
+        self._embedded = _Kept(512)  # text -> _Asked
         self._fitted = _Kept(64)  # normaliser settings -> _Fitted
         self.reports = _Kept(64)  # settings -> QueryChanges, HubnessReport, ...
         emb = gallery.video_emb
@@ -200,9 +210,9 @@ class Engine:
         """
         settings = self.checked(settings)
         clock = _Clock()
-        text, row, text_emb = self._resolve(query, query_id)
+        asked, row = self._resolve(query, query_id)
         clock.lap("encode")
-        sims = self._sims(text_emb)
+        sims = self._sims(asked.text_emb)
         clock.lap("similarity")
         left, right = self.fit(settings.left, settings), self.fit(settings.right, settings)
         best = sims.argmax(axis=1)
@@ -220,17 +230,17 @@ class Engine:
         )
         leads = bend.leads() if active else [(0.0, int(best[0]))]
         clock.lap("rank")
-        encoder = self._encoder if query_id is None and row is None else None
         n_bank = right.bias.n_bank
         return SearchResult(
-            query=text,
+            query=asked.text,
             query_id=None if row is None else self.gallery.queries.ids[row],
             settings=settings,
             active=active,
             reason=self._reason(settings, active, right, int(best[0])),
             rankings=rankings,
             ground_truth=None if truth is None else self._ground_truth(scores, truth),
-            unknown_words=tuple(encoder.unknown_words(text)) if encoder is not None else (),
+            unknown_words=asked.unknown_words,
+            cut_at=asked.cut_at,
             warning=(
                 f"Bank has {n_bank:,} captions; below about {SMALL_BANK} the estimate is noisy"
                 if 0 < n_bank < SMALL_BANK
@@ -274,7 +284,7 @@ class Engine:
             )
         sim = applied = None
         if query is not None or query_id is not None:
-            sims = self._sims(self._resolve(query, query_id)[2])
+            sims = self._sims(self._resolve(query, query_id)[0].text_emb)
             sim = float(sims[0, column])
             strength = settings.strength if name == settings.right else 1.0
             applied = strength * own if bias.gate(sims)[0] else 0.0
@@ -365,26 +375,25 @@ class Engine:
             raise QueryError(f"the gallery has no video {str(video_id)[:60]!r}")
         return self.gallery.rows[video_id]
 
-    def _resolve(
-        self, query: str | None, query_id: str | None
-    ) -> tuple[str, int | None, np.ndarray]:
-        """The text, the row of the stored query if it is one, and the embedding [1, dim]."""
+    def _resolve(self, query: str | None, query_id: str | None) -> tuple["_Asked", int | None]:
+        """What is asked, and the row of the stored query if it is one."""
         stored = self.gallery.queries
         if query_id is not None:
             if stored is None or query_id not in stored.rows:
                 raise QueryError(f"the gallery has no stored query {str(query_id)[:60]!r}")
             row = stored.rows[query_id]
-            return stored.texts[row], row, stored.text_emb[row : row + 1]
-        text = clean_query(query)
-        if self.has_encoder:
-            return text, None, self._embedded.get(text, lambda: self._embed(text))
-        row = self._stored_row(text)
-        return stored.texts[row], row, stored.text_emb[row : row + 1]
+        else:
+            text = clean_query(query)
+            if self.has_encoder:
+                return self._embedded.get(text, lambda: self._embed(text)), None
+            row = self._stored_row(text)
+        return _Asked(stored.texts[row], stored.text_emb[row : row + 1]), row
 
-    def _embed(self, text: str) -> np.ndarray:
+    def _embed(self, text: str) -> "_Asked":
         encoder = self.load_encoder()
         with self._encoder_lock:  # one at a time: a second would only take its cores away
-            return unit_rows(encoder.encode_text([text]), "the query's embedding")
+            emb = unit_rows(encoder.encode_text([text]), "the query's embedding")
+            return _Asked(text, emb, tuple(encoder.unknown_words(text)), encoder.truncated_at(text))
 
     def _stored_row(self, text: str) -> int:
         """The stored query of this caption or row number, for galleries without an encoder."""

@@ -11,6 +11,7 @@ from retrieval.querybank import Querybank, open_querybank, write_querybank
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "flies", "sleeps", "on", "the"]
 WORDS += ["beach", "street", "roof", "at", "night"]
+CONTEXT = 20  # words that the fake encoder says it reads
 
 
 class FakeEncoder:
@@ -37,6 +38,10 @@ class FakeEncoder:
 
     def unknown_words(self, text: str) -> list[str]:
         return [word for word in text.split() if word not in WORDS]
+
+    def truncated_at(self, text: str) -> str | None:
+        words = text.split()
+        return words[CONTEXT] if len(words) > CONTEXT else None
 
     def _vector(self, word: str) -> np.ndarray:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "little")

@@ -420,7 +420,16 @@ def test_the_answer_is_plain_json_with_the_promised_fields(engine):
     assert whole == answer.to_dict()
     assert set(whole) == {
         *("query", "query_id", "settings", "active", "reason", "rankings", "ground_truth"),
-        *("leads", "unknown_words", "warning", "n_gallery", "n_bank", "beta_used", "versions"),
+        *(
+            "leads",
+            "unknown_words",
+            "cut_at",
+            "warning",
+            "n_gallery",
+            "n_bank",
+            "beta_used",
+            "versions",
+        ),
     }
     assert whole["query_id"] == "q0" and whole["settings"]["right"] == "qbnorm"
     assert [ranking["normaliser"] for ranking in whole["rankings"]] == ["none", "qbnorm"]
@@ -435,6 +444,12 @@ def test_the_answer_is_plain_json_with_the_promised_fields(engine):
 def test_unknown_words_are_named_for_typed_queries(engine):
     assert engine.rank("red zeppelin").unknown_words == ("zeppelin",)
     assert engine.rank(query_id="q0").unknown_words == ()
+
+
+def test_the_word_at_which_the_encoder_cuts_is_named(engine):
+    assert engine.rank("dog " * 20).cut_at is None
+    assert engine.rank("dog " * 20 + "cat bird").cut_at == "cat"
+    assert engine.rank(query_id="q0").cut_at is None
 
 
 # ---- bad input

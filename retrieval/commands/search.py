@@ -65,6 +65,8 @@ def _lines(result: Any, width: int) -> list[str]:
         lines.append(f"Ground truth {truth.id}: {truth.left_rank:g} -> {truth.right_rank:g}{moved}")
     if result.unknown_words:
         lines.append(f"Words the encoder never saw in training: {', '.join(result.unknown_words)}")
+    if result.cut_at:
+        lines.append(f"The encoder has room for the words before {result.cut_at!r} only.")
     if result.warning:
         lines.append(result.warning)
     half = max(40, (width - 3) // 2)
