@@ -15,12 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 OPENINGS = ("in this film", "in this clip", "animation:", "short film:", "animated clip:")
-    "a video where",
-    "a clip in which",
-    "an animation where",
-    "a short film in which",
-    "in this film",
-)
+
 _VOWEL = re.compile(r"\b([Aa]) (?=(?!uni|use|usu|eu|one|once)[aeiou]|hour|honest)")
 
 
