@@ -476,6 +476,7 @@ class Engine:
             columns.append(truth)
         places, n_tied = _places(own, columns)
         other_places, _ = _places(other, columns)
+        overtaking = [None] * len(columns) if bend is None else bend.take_over_at(columns)
         results = []
         for row, column in enumerate(columns):
             item = self.gallery.items[column]
@@ -491,7 +492,7 @@ class Engine:
                     is_ground_truth=column == truth,
                     caption=item.caption,
                     tied_with=int(n_tied[row]) - 1,
-                    takes_over_at=None if bend is None else bend.takes_over_at(column),
+                    takes_over_at=overtaking[row],
                     extras=item.extras,
                 )
             )

@@ -1,5 +1,7 @@
 """One query's ranking as the strength of normalisation goes from 0 (raw) to 1, exactly."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -17,31 +19,43 @@ class Bend:
         self.strength = strength
         self.shown = self.sims - strength * self.bias
 
-    def takes_over_at(self, column: int) -> float | None:
-        """Smallest strength from which on, up to the shown one, the item keeps its shown place.
+    def take_over_at(self, columns: Sequence[int]) -> list[float | None]:
+        """Smallest strength from which on, up to the shown one, an item keeps its shown place.
 
-        None for an item that did not rise.
+        Args:
+            columns: the items asked for.
+
+        Returns:
+            one strength an item; None for an item that did not rise.
         """
+        found: list[float | None] = [None] * len(columns)
         if self.strength == 0:
-            return None
-        before = self._ahead(self.sims, column)
-        after = self._ahead(self.shown, column)
-        if np.count_nonzero(after) >= np.count_nonzero(before):
-            return None
-        crossed = np.flatnonzero(before != after)
+            return found
+        step = max(1, 2**24 // len(self.sims))  # rows compared at once, to bound memory
+        for start in range(0, len(columns), step):
+            chunk = np.asarray(columns[start : start + step])
+            before, after = _ahead(self.sims, chunk), _ahead(self.shown, chunk)
+            rose = after.sum(axis=1) < before.sum(axis=1)
+            for row in np.flatnonzero(rose):
+                crossed = np.flatnonzero(before[row] != after[row])
+                passed = before[row, crossed]
+                found[start + row] = self._settles(int(chunk[row]), crossed, passed)
+        return found
+
+    def _settles(self, column: int, crossed: np.ndarray, passed: np.ndarray) -> float:
+        """Where an item that rose comes to its shown place for good.
+
+        Args:
+            column: the item.
+            crossed: items whose line crosses its line between 0 and the shown strength.
+            passed: of each, whether it was passed (or else passed the item).
+        """
         at = (self.sims[crossed] - self.sims[column]) / (self.bias[crossed] - self.bias[column])
         # Walk down from the shown strength: below `at`, those it passed are ahead again.
-        step = np.where(before[crossed], 1, -1)
         order = np.argsort(-at, kind="stable")
-        at, lost = at[order], np.cumsum(step[order])
+        at, lost = at[order], np.cumsum(np.where(passed[order], 1, -1))
         ends = np.append(at[1:] != at[:-1], True)  # crossings at one strength count together
         return float(np.clip(at[ends & (lost > 0)][0], 0.0, self.strength))
-
-    @staticmethod
-    def _ahead(scores: np.ndarray, column: int) -> np.ndarray:
-        ahead = scores > scores[column]
-        ahead[:column] |= scores[:column] == scores[column]
-        return ahead
 
     def leads(self) -> list[tuple[float, int]]:
         """Who is first from which strength on, between 0 and 1: [(0.0, raw best), ...]."""
@@ -60,3 +74,10 @@ class Bend:
                 return leads
             leader = int(lighter[first])
             leads.append((at, leader))
+
+
+def _ahead(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """[n_columns, n_gallery] which items stand before each; of equal scores the earlier one."""
+    own = scores[columns, None]
+    tied_before = (scores == own) & (np.arange(len(scores)) < columns[:, None])
+    return (scores > own) | tied_before
