@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.halves import halves, recall
 from retrieval.errors import SettingsError
 from retrieval.metrics import t2v_ranks
 from retrieval.normalisers import NORMALISERS, get_normaliser, penalty_shares
@@ -270,3 +271,24 @@ def test_a_bias_of_another_gallery_and_bad_similarities_are_refused():
 def test_every_normaliser_names_itself(name):
     assert NORMALISERS[name].name == name
     assert NORMALISERS[name].title[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "raw", "normalised"),
+    [
+        ("coco500_clip_vitb16", "features_clip.npy", 59.6, 64.0),
+        ("msrvtt100_videoclip", "features_videoclip.npy", 32.8, 51.0),
+    ],
+)
+def test_qbnorm_gains_on_real_embeddings_what_is_known(shared_data, name, file, raw, normalised):
+    videos, texts = (unit_rows(emb) for emb in np.load(shared_data(name) / file))
+    means = recall(halves(videos, texts, [20.0], n_splits=20))[..., 0].mean(axis=0)
+    np.testing.assert_allclose(means, [raw, normalised], atol=3)  # 20 halves: error about 1
+
+
+@pytest.mark.parametrize("name", ["coco500_clip_vitb16", "msrvtt100_videoclip"])
+def test_qbnorm_gains_nothing_on_a_random_network(shared_data, name):
+    path = next(shared_data(name).glob("*_random.npy"))
+    videos, texts = (unit_rows(emb) for emb in np.load(path))
+    raw, normalised = recall(halves(videos, texts, [20.0], n_splits=20))[..., 0].mean(axis=0)
+    assert abs(normalised - raw) < 4  # two standard errors of 100 pairs
