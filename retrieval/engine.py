@@ -141,8 +141,10 @@ class Engine:
         self._load = None if self._encoder is not None else encoder
         self._encoder_lock = threading.Lock()
         self._embedded = _Kept(512)  # text -> _Asked
-        self._fitted = _Kept(64)  # normaliser settings -> _Fitted
-        self.reports = _Kept(64)  # settings -> QueryChanges, HubnessReport, ...
+        self._fitted = _Kept(32)  # normaliser settings -> _Fitted
+        self._stored = _Kept(1)  # similarities of the stored queries
+        self.reports = _Kept(16)  # settings -> QueryChanges, HubnessReport; large where queries are
+        self.r1s = _Kept(512)  # settings -> R@1
         emb = gallery.video_emb
         self._emb = emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb
 
@@ -556,7 +558,7 @@ class Engine:
             )
         n_queries, n_gallery = len(stored.ids), len(self.gallery)
         if n_queries * n_gallery <= MATRIX_CELLS:
-            everything = self.reports.get("sims", lambda: self._sims(stored.text_emb))
+            everything = self._stored.get("sims", lambda: self._sims(stored.text_emb))
             yield slice(0, n_queries), everything
         else:
             yield from self.chunks(stored.text_emb)

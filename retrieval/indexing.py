@@ -163,6 +163,8 @@ def index_videos(
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
         raise GalleryError(f"{folder} is not a folder of videos; check its name")
+    if media_root != "." and folder.resolve() != media_folder(media_root, folder) / "clips":
+        raise GalleryError(f"with media root {media_root} the videos must be in its folder clips/")
     found = list(find_videos(folder, (out, files.partial_of(out))))
     if not found:
         raise GalleryError(f"{folder} holds no video files; name the folder that does")

@@ -100,10 +100,10 @@ def r1_curve(
         if setting == "bank_size" and value == 0:
             return r1_raw
         chosen = engine.checked(replace(settings, **{setting: value}))
-        return engine.reports.get(("r1", chosen), lambda: _r1(engine, chosen))
+        return engine.r1s.get(chosen, lambda: _r1(engine, chosen))
 
     raw = replace(settings, right="none")
-    r1_raw = engine.reports.get(("r1", raw), lambda: _r1(engine, raw))
+    r1_raw = engine.r1s.get(raw, lambda: _r1(engine, raw))
     return Curve(
         setting=setting,
         values=values,

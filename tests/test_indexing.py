@@ -5,7 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from retrieval import files, indexing, video
+import retrieval.encoders
+from retrieval import files, gallery, indexing, video
+from retrieval.__main__ import main
 from retrieval.errors import GalleryError, VideoError
 from retrieval.gallery import open_gallery
 from retrieval.indexing import index_videos, name_queries, read_items, read_queries
@@ -59,6 +61,37 @@ def test_a_folder_becomes_a_gallery_and_bad_files_are_skipped_with_a_line(films,
     assert a.poster.read_bytes() == b"jpg" and b.duration_s == 2.0
     assert b.extras["codec"] == "h264" and "source" not in b.extras
     assert opened.encoder.spec == "fake"
+
+
+def test_clips_of_the_projects_assets_stay_where_they_are(films, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "PROJECT", tmp_path)
+    clips = tmp_path / "assets" / "films" / "clips"
+    clips.mkdir(parents=True)
+    for name in ("b.mp4", "d.mp4"):
+        (clips / name).write_bytes(bytes([20]))
+    (clips.parent / "posters").mkdir()
+    (clips.parent / "posters" / "b.jpg").write_bytes(b"drawn before")
+    items = [{"id": "d"}, {"id": "b"}]
+    index(clips, tmp_path / "g", FakeEncoder(), items=items, media_root="assets:films")
+    opened = open_gallery(tmp_path / "g")
+    assert [item.clip for item in opened.items] == [clips / "d.mp4", clips / "b.mp4"]
+    assert [item.poster.read_bytes() for item in opened.items] == [b"jpg", b"drawn before"]
+    assert not (tmp_path / "g" / "media").exists()
+    with pytest.raises(GalleryError, match="must be in its folder clips/"):
+        index(films, tmp_path / "h", FakeEncoder(), media_root="assets:films")
+
+
+def test_the_command_indexes_a_folder(films, tmp_path, monkeypatch, capsys):
+    encoder = FakeEncoder()
+    monkeypatch.setattr(retrieval.encoders, "get_encoder", lambda spec: encoder)
+    (tmp_path / "q.csv").write_text("text,video_id\nred dog,b.mp4\nblue cat,bad.mp4\n")
+    argv = ["index", str(films), "--out", f"{tmp_path}/g", "--model", "fake"]
+    assert main([*argv, "--query-items", f"{tmp_path}/q.csv"]) == 0
+    opened = open_gallery(tmp_path / "g", verify=True)
+    assert len(opened) == 3 and opened.queries.texts == ("red dog",)  # bad.mp4 was skipped
+    assert opened.manifest["command"].startswith("python -m retrieval index ")
+    assert main([*argv, "--queries-as", "q.npy"]) == 2
+    assert "for videos, --queries-as is 'captions'" in capsys.readouterr().err
 
 
 def test_a_break_continues_without_embedding_again(films, tmp_path, monkeypatch):

@@ -166,6 +166,23 @@ def test_bad_galleries_and_banks_are_one_line(folder, fake_encoder, capsys):
 # ---- index and bank
 
 
+def test_embeddings_with_their_model_can_be_searched_by_typing(tmp_path, fake_encoder, capsys):
+    captions = sentences(6)
+    np.save(tmp_path / "x.npy", fake_encoder.encode_text(captions))
+    rows = [json.dumps({"id": f"v{row}", "caption": text}) for row, text in enumerate(captions)]
+    (tmp_path / "i.jsonl").write_text("\n".join(rows))
+    argv = ["index", "--embeddings", f"{tmp_path}/x.npy", "--items", f"{tmp_path}/i.jsonl"]
+    argv += ["--model", "fake", "--queries-as", "captions", "--out", f"{tmp_path}/g"]
+    assert main(argv) == 0
+    opened = open_gallery(tmp_path / "g")
+    np.testing.assert_allclose(opened.queries.text_emb, opened.video_emb, atol=1e-6)
+    capsys.readouterr()
+    assert main(["search", captions[3], "--gallery", f"{tmp_path}/g", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["query_id"] is None  # typed
+    assert answer["rankings"][0]["results"][0]["id"] == "v3"
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -323,6 +340,15 @@ def test_real_embeddings_go_through_every_command(
     assert qbnorm["metrics"]["R@1"] == pytest.approx(100 * np.mean(ranks == 1))
     assert main(["evaluate", "--gallery", "g", "--direction", "v2t"]) == 0
     assert "video-to-text: " in capsys.readouterr().out
+    np.save("videos.npy", np.load(path)[0][::2])
+    bank = ["bank", "--embeddings", "videos.npy", "--gallery", "g", "--side", "video"]
+    assert main([*bank, "--out", "videos"]) == 0
+    v2t = ["evaluate", "--gallery", "g", "--direction", "v2t", "--bank", "videos"]
+    assert main([*v2t, "--normaliser", "inverted_softmax", "--beta", "20", "--json", "v.json"]) == 0
+    rows = json.loads(Path("v.json").read_text())["rows"]
+    scores = sims.T - np.log(np.exp(20 * sims.T[::2]).sum(axis=0)) / 20
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+    assert rows[1]["metrics"]["R@1"] == pytest.approx(100 * np.mean(ranks == 1))
 
 
 def test_an_official_3d_file_is_refused_with_the_way_to_name_a_slice(shared_data, tmp_path, capsys):
