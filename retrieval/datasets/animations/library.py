@@ -45,12 +45,16 @@ class Clip:
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
-        """20 captions; in the test split some use words that no training caption has."""
+        """20 captions in random order, full ones and brief ones.
+
+        In the test split some use words that no training caption has.
+        """
         rng = self.rng("captions")
         test_words = self.split == "test" and rng.random() < 0.15
-        return grammar.captions(
+        written = grammar.captions(
             self.scene.captions, self.look, self.scene.attributes, rng, 20, test_words
         )
+        return tuple(written[i] for i in rng.permutation(20))
 
     @property
     def caption(self) -> str:
