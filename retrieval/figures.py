@@ -31,8 +31,8 @@ class Bin:
 
     @property
     def label(self) -> str:
-        """As it stands on an axis: "0", "3-4"."""
-        return f"{self.low}" if self.low == self.high else f"{self.low}-{self.high}"
+        """As it stands on an axis: "0", "3–4"."""
+        return f"{self.low}" if self.low == self.high else f"{self.low}–{self.high}"
 
     def __contains__(self, number: float) -> bool:
         return self.low <= number <= self.high
@@ -55,10 +55,15 @@ def change_bins(largest: int) -> tuple[Bin, ...]:
 
 
 def change_label(change: Bin) -> str:
-    """A bin of places gained as it stands on an axis: "-4 to -3", "0", "+1"."""
+    """A bin of places gained in words: "−4 to −3", "0", "+1"."""
     if change.low == change.high:
-        return f"{change.low:+d}" if change.low else "0"
-    return f"{change.low:+d} to {change.high:+d}"
+        return signed(change.low)
+    return f"{signed(change.low)} to {signed(change.high)}"
+
+
+def signed(number: float) -> str:
+    """+3, −3.5 (with a minus as wide as the plus), 0."""
+    return f"{number:+g}".replace("-", "−") if number else "0"
 
 
 def bin_of(delta: float, bins: Sequence[Bin]) -> int:
@@ -77,7 +82,7 @@ def exposure_figure(
         names: of the left and the right ranking.
         log_y: count videos on a logarithmic axis.
     """
-    bins = doubling_bins(int(max(report.counts_raw.max(), report.counts_norm.max())))
+    bins = exposure_bins(report)
     labels = [each.label for each in bins]
     figure = go.Figure()
     sides = ((report.counts_raw, LEFT_COLOUR), (report.counts_norm, RIGHT_COLOUR))
@@ -98,12 +103,18 @@ def exposure_figure(
         hovertemplate="in %{x} top lists: %{y:.1f} videos by chance<extra></extra>",
     )
     asked = "bank captions" if report.over == "bank" else "queries"
-    _style(figure, f"{asked} that have the video in their top {report.k}", "videos")
+    y_title = "videos, logarithmic" if log_y else "videos"
+    _style(figure, f"{asked} that have the video in their top {report.k}", y_title)
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(type="category")
     if log_y:
         figure.update_yaxes(type="log", dtick=1)
     return figure
+
+
+def exposure_bins(report: HubnessReport) -> tuple[Bin, ...]:
+    """The bins of the exposure figure, which both rankings share."""
+    return doubling_bins(int(max(report.counts_raw.max(), report.counts_norm.max())))
 
 
 def videos_per_bin(counts: np.ndarray, bins: Sequence[Bin]) -> list[int]:
@@ -162,15 +173,17 @@ def changes_figure(rows: Sequence[QueryChange], bins: Sequence[Bin]) -> go.Figur
     colours = [UP_COLOUR if b.low > 0 else DOWN_COLOUR if b.high < 0 else INK for b in bins]
     figure = go.Figure(
         go.Bar(
-            x=[change_label(each) for each in bins],
+            # The end away from 0: a phone has no room for both.
+            x=[signed(each.high if each.low > 0 else each.low) for each in bins],
             y=counts,
             marker_color=colours,
-            hovertemplate="%{x} places: %{y} queries<extra></extra>",
+            customdata=[change_label(each) for each in bins],
+            hovertemplate="%{customdata} places: %{y} queries<extra></extra>",
         )
     )
-    _style(figure, "places gained by the ground truth", "queries")
-    figure.update_layout(showlegend=False)
-    figure.update_xaxes(type="category")
+    _style(figure, "places gained by the ground truth, up to", "queries, logarithmic")
+    figure.update_layout(showlegend=False, margin_t=10, bargap=0.12)
+    figure.update_xaxes(type="category", tickangle=0, tickfont_size=10)
     figure.update_yaxes(type="log", dtick=1)
     return figure
 
@@ -218,6 +231,7 @@ def _style(figure: go.Figure, x_title: str, y_title: str) -> None:
         font={"color": INK, "size": 12},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         hovermode="closest",
+        dragmode=False,  # a finger on the chart scrolls the page
     )
     axis = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False}
     figure.update_xaxes(title=x_title, **axis)

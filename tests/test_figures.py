@@ -34,14 +34,14 @@ def change(delta):
 
 def test_doubling_bins_meet_without_gap_or_overlap():
     bins = figures.doubling_bins(37)
-    assert [b.label for b in bins] == ["0", "1", "2", "3-4", "5-8", "9-16", "17-32", "33-64"]
+    assert [b.label for b in bins] == ["0", "1", "2", "3–4", "5–8", "9–16", "17–32", "33–64"]
     assert [sum(n in b for b in bins) for n in range(65)] == [1] * 65
 
 
 def test_bars_count_every_video_once(report):
     figure = figures.exposure_figure(report, NAMES)
     raw, norm, chance = figure.data
-    assert list(raw.x) == ["0", "1", "2", "3-4", "5-8", "9-16"]
+    assert list(raw.x) == ["0", "1", "2", "3–4", "5–8", "9–16"]
     assert list(raw.y) == [4, 0, 0, 1, 0, 1]
     assert list(norm.y) == [0, 2, 2, 2, 0, 0]
     assert sum(chance.y) == pytest.approx(6, abs=0.01)
@@ -62,12 +62,14 @@ def test_lorenz_points_start_at_nothing_and_end_at_all(report):
 def test_changes_fall_into_signed_bins():
     bins = figures.change_bins(6)
     assert [figures.change_label(b) for b in bins] == [
-        *("-8 to -5", "-4 to -3", "-2", "-1", "0", "+1", "+2", "+3 to +4", "+5 to +8"),
+        *("−8 to −5", "−4 to −3", "−2", "−1", "0", "+1", "+2", "+3 to +4", "+5 to +8"),
     ]
     rows = [change(d) for d in (0, 0, 6, -0.5, 2.5, -3)]
     assert figures.changes_per_bin(rows, bins) == [0, 1, 0, 1, 2, 0, 0, 1, 1]
     figure = figures.changes_figure(rows, bins)
     assert list(figure.data[0].y) == [0, 1, 0, 1, 2, 0, 0, 1, 1]
+    assert list(figure.data[0].x) == ["−8", "−4", "−2", "−1", "0", "+1", "+2", "+4", "+8"]
+    assert figure.data[0].customdata[1] == "−4 to −3"
 
 
 def test_a_curve_stands_beside_the_raw_value():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import gradio as gr
 
-from retrieval.tabs.context import Context
+from retrieval.tabs.charts import html
+from retrieval.tabs.context import Context, Library
 
 TEXT = """
 # About
@@ -39,15 +41,26 @@ before any query comes in.
 
 ## What you see here
 
-The clips, their sounds and their captions are drawn and written by this project's own code,
-from one seed, under its MIT licence. They are shaped like the MSR-VTT benchmark, and the model
-was trained on them alone, so words that its training captions never used mean nothing to it;
-the page names them.
+{galleries}
 
 ## Privacy
 
-What you type is not stored: no run history, no analytics, and no request leaves this server.
-Files made for a download are deleted within the hour.
+What you type is not stored: no run history, no analytics, and this page asks no other server for
+anything. Files made for a download are deleted within the hour.
+
+## How to cite QB-Norm
+"""
+
+OWN_FILMS = """
+The clips of the film library, their sounds and their captions are drawn and written by this
+project's own code, from one seed, under its MIT licence. They are shaped like the MSR-VTT
+benchmark, and the model was trained on them alone, so words that its training captions never used
+mean nothing to it; the page names them.
+"""
+
+OTHERS = """
+Open here: {names}. These galleries are not part of this project; their videos and captions belong
+to those who made them, under their terms.
 """
 
 CITATION = """@inproceedings{bogolin2022qbnorm,
@@ -58,13 +71,33 @@ CITATION = """@inproceedings{bogolin2022qbnorm,
   year      = {2022}
 }"""
 
+FILMS = "assets:animations"  # where the manifest of the film library says its media are
 FIGURE = Path(__file__).resolve().parents[2] / "assets" / "qbnorm.svg"
+
+
+def galleries_text(library: Library) -> str:
+    """Where the open galleries come from and who may use them."""
+    others = [
+        f"{name} ({len(gallery):,} items)"
+        for name, gallery in library.galleries.items()
+        if gallery.manifest.get("media_root") != FILMS
+    ]
+    parts = [OWN_FILMS] if len(others) < len(library.galleries) else []
+    if others:
+        names = re.sub(r"([\\`*_{}\[\]<>#+!|&~$-])", r"\\\1", ", ".join(others))  # as plain text
+        parts.append(OTHERS.format(names=names))
+    return "".join(parts)
 
 
 def build(context: Context) -> None:
     """Build the page inside the route that is open."""
+    gr.Navbar(main_page_name="Search")
     gr.Markdown(TEXT, elem_id="about-text")
-    figure = f"<figure class='hl-figure'>{FIGURE.read_text(encoding='utf-8')}</figure>"
-    gr.HTML(figure, apply_default_css=False, elem_id="about-figure")
-    gr.Markdown(REST, elem_id="about-rest")
+    figure = FIGURE.read_text(encoding="utf-8")
+    html(
+        f'<figure class="hl-figure">{figure}<figcaption>Dashed: the bias, which is what the bank '
+        "already gives each video, whatever you ask.</figcaption></figure>",
+        "about-figure",
+    )
+    gr.Markdown(REST.format(galleries=galleries_text(context.library)), elem_id="about-rest")
     gr.Code(CITATION, language=None, label="Citation", interactive=False, elem_id="citation")

@@ -12,131 +12,200 @@ from retrieval.engine import Engine
 from retrieval.figures import (
     chance_per_bin,
     curve_figure,
-    doubling_bins,
+    exposure_bins,
     exposure_figure,
     lorenz_figure,
     lorenz_points,
     videos_per_bin,
 )
-from retrieval.tabs.charts import data_table, drawn, plot, ranking_names
+from retrieval.gallery import Item
+from retrieval.tabs.charts import (
+    Number,
+    clicked,
+    data_table,
+    drawn,
+    heading,
+    html,
+    plot,
+    ranking_names,
+    tiles,
+)
 from retrieval.tabs.context import Context, guarded, settings_of
+from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
 DEPTHS = (1, 5, 10)  # k of the top lists that are counted
 OVER = {"stored queries": "queries", "querybank": "bank"}
 BANK_SIZES = (0, 50, 100, 500, 1000, 2500, 5000, 10_000, 50_000)  # captions
 BETAS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # per unit of similarity
-N_IN_BAR = 24  # posters shown of a clicked bar
+N_IN_BAR = 20  # videos shown of a clicked bar
+NOTHING = '<p class="hl-empty">Needs labelled queries or a querybank; this gallery has neither.</p>'
+SHOW_BAR = """() => setTimeout(() => {
+  document.querySelector('#in-bar').scrollIntoView({ block: 'nearest' });
+}, 50)"""
 
 
-def numbers_html(report: HubnessReport) -> str:
-    """The three numbers of the page, each raw -> normalised, beside its value under chance."""
+def numbers_html(report: HubnessReport, note: str = "") -> str:
+    """The numbers of the page, each before -> after, beside its value under chance."""
     raw, norm, chance = report.raw, report.norm, report.raw.chance
-    cells = [
-        ("skewness", f"{raw.k_skewness:.1f}", f"{norm.k_skewness:.1f}", f"{chance.k_skewness:.1f}"),
-        (
-            "largest hub, places",
+
+    def number(name: str, measure: str, shape: str, unit: str = "", scale: float = 1) -> Number:
+        before, after, by_chance = (scale * getattr(each, measure) for each in (raw, norm, chance))
+        exact = f"{float(before)!r} → {float(after)!r}"
+        at_random = f"by chance {by_chance:{shape}}{unit}"
+        return Number(name, f"{before:{shape}}", f"{after:{shape}}{unit}", at_random, exact)
+
+    numbers = [
+        number("skewness", "k_skewness", ".1f"),
+        Number(
+            "largest hub",
             f"{raw.largest_hub:,.0f}",
-            f"{norm.largest_hub:,.0f}",
-            f"{chance.largest_hub:,.1f}",
+            f"{norm.largest_hub:,.0f} places",
+            f"by chance {chance.largest_hub:,.1f}",
         ),
-        (
-            "never retrieved",
-            f"{100 * raw.antihub_share:.1f} %",
-            f"{100 * norm.antihub_share:.1f} %",
-            f"{100 * chance.antihub_share:.1f} %",
+        number("never retrieved", "antihub_share", ".1f", " %", 100),
+        number("Robin Hood index", "robin_hood", ".2f"),
+        Number(
+            "hubs",
+            f"{raw.n_hubs:,}",
+            f"{norm.n_hubs:,}",
+            f"by chance {chance.hub_share * raw.n_gallery:,.1f}",
         ),
-        (
-            "Robin Hood index",
-            f"{raw.robin_hood:.2f}",
-            f"{norm.robin_hood:.2f}",
-            f"{chance.robin_hood:.2f}",
-        ),
-        ("hubs", f"{raw.n_hubs:,}", f"{norm.n_hubs:,}", f"{chance.hub_share * raw.n_gallery:,.1f}"),
     ]
     if report.r1_raw is not None:
-        cells.append(
-            ("R@1 of stored queries", f"{report.r1_raw:.1f} %", f"{report.r1_norm:.1f} %", "")
+        numbers.append(
+            Number(
+                "R@1, stored queries",
+                f"{report.r1_raw:.1f}",
+                f"{report.r1_norm:.1f} %",
+                f"by chance {100 / raw.n_gallery:.1f} %",
+                f"{float(report.r1_raw)!r} → {float(report.r1_norm)!r}",
+            )
         )
-    body = "".join(
-        f'<div class="hl-number"><dt>{name}</dt><dd><b>{before} → {after}</b>'
-        + (f"<span>by chance {by_chance}</span>" if by_chance else "<span>right answers</span>")
-        + "</dd></div>"
-        for name, before, after, by_chance in cells
-    )
-    note = (
-        '<p class="hl-note">Counted on the very captions that the bias was fitted on, so the right '
-        "side looks better than it would on new queries.</p>"
-        if report.in_sample
-        else ""
-    )
-    return f'<dl class="hl-numbers">{body}</dl>{note}'
+    if report.in_sample:
+        note += (
+            "Counted on the very captions that the bias was fitted on, so the right side looks "
+            "better than it would on new queries."
+        )
+    return tiles(numbers) + (f'<p class="hl-note">{escape(note)}</p>' if note else "")
 
 
 def posters_html(engine: Engine, gallery: str, cards: list[tuple[str, str]], title: str) -> str:
-    """A grid of posters: (video id, line below it)."""
-    shown = "".join(_poster_html(engine, gallery, video_id, line) for video_id, line in cards)
-    return f'<h3>{escape(title)}</h3><ul class="hl-posters">{shown}</ul>'
+    """Videos with their posters: (video id, line below it). Without any poster, text alone."""
+    items = [(engine.item(video_id), line) for video_id, line in cards]
+    pictured = any(item.poster is not None for item, _ in items)
+    shown = "".join(_poster_html(item, gallery, line, pictured) for item, line in items)
+    return f'<h2 class="hl-heading">{escape(title)}</h2><ul class="hl-posters">{shown}</ul>'
 
 
-def _poster_html(engine: Engine, gallery: str, video_id: str, line: str) -> str:
-    item = engine.item(video_id)
-    still = '<span class="hl-nostill" aria-hidden="true">no picture</span>'
+def _poster_html(item: Item, gallery: str, line: str, pictured: bool) -> str:
+    still = ""
     if item.poster is not None:
-        address = escape(media_url(gallery, "poster", video_id))
-        still = f'<img src="{address}" alt="" loading="lazy" width="120" height="90">'
+        address = escape(media_url(gallery, "poster", item.id))
+        still = f'<img src="{address}" alt="" loading="lazy" width="240" height="180">'
+    elif pictured:
+        still = '<span class="hl-nostill">no picture</span>'
     caption = f"<span>{escape(item.caption)}</span>" if item.caption else ""
-    return f"<li>{still}<b>{escape(video_id)}</b><em>{escape(line)}</em>{caption}</li>"
+    return f"<li>{still}<b>{escape(item.id)}</b><em>{escape(line)}</em>{caption}</li>"
+
+
+def bar_html(
+    engine: Engine, gallery: str, report: HubnessReport, names: tuple[str, str], side: int, bar: int
+) -> str:
+    """The videos of one bar of the exposure chart; empty when there is no such bar.
+
+    Args:
+        engine: of the gallery.
+        gallery: its name, for the posters' addresses.
+        report: what the chart shows.
+        names: of the left and the right ranking.
+        side: 0 for the left ranking's bars, 1 for the right one's.
+        bar: its number from the left.
+    """
+    counts = (report.counts_raw, report.counts_norm)
+    bins = exposure_bins(report)
+    if side not in (0, 1) or not 0 <= bar < len(bins):
+        return ""
+    rows = np.flatnonzero([count in bins[bar] for count in counts[side]])
+    rows = rows[np.argsort(-counts[side][rows], kind="stable")]
+    cards = [
+        (engine.gallery.items[row].id, f"{counts[0][row]:,} → {counts[1][row]:,} places")
+        for row in rows[:N_IN_BAR]
+    ]
+    which = f"{names[side]}: {len(rows):,} videos with {bins[bar].label} places"
+    return posters_html(
+        engine,
+        gallery,
+        cards,
+        which + (f", {N_IN_BAR} of them" if len(rows) > N_IN_BAR else ""),
+    )
 
 
 def build(context: Context) -> None:
     """Build the view inside the container that is open."""
     with gr.Row():
-        depth = gr.Radio(list(DEPTHS), value=10, label="Top k that is counted", elem_id="depth")
-        over = gr.Radio(list(OVER), value="stored queries", label="Over", elem_id="over")
-        log_y = gr.Checkbox(False, label="Logarithmic count of videos", elem_id="log-y")
-    numbers = gr.HTML("", elem_id="hub-numbers", apply_default_css=False)
+        depth = gr.Radio(
+            list(DEPTHS),
+            value=DEPTHS[-1],
+            label="Top k that is counted",
+            elem_id="depth",
+            min_width=240,
+        )
+        over = gr.Radio(
+            list(OVER), value=next(iter(OVER)), label="Over", elem_id="over", min_width=320
+        )
+        log_y = gr.Checkbox(
+            False, label="Logarithmic count of videos", elem_id="log-y", min_width=240
+        )
+    numbers = html(elem_id="hub-numbers")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320):
-            gr.HTML(
-                "<h2>How often is a video in somebody's top list?</h2>", apply_default_css=False
-            )
+            heading("How often is a video in somebody's top list?")
             bars, clicks = plot("exposure", clickable=True)
-            bars_told = gr.HTML("", elem_id="exposure-told", apply_default_css=False)
+            bars_told = html(elem_id="exposure-told")
         with gr.Column(min_width=320):
-            gr.HTML("<h2>Who takes the places?</h2>", apply_default_css=False)
+            heading("Who takes the places?")
             lorenz, _ = plot("lorenz")
-            lorenz_told = gr.HTML("", elem_id="lorenz-told", apply_default_css=False)
-    in_bar = gr.HTML("", elem_id="in-bar", apply_default_css=False)
-    biggest = gr.HTML("", elem_id="biggest", apply_default_css=False)
+            lorenz_told = html(elem_id="lorenz-told")
+    in_bar = html(elem_id="in-bar")
+    biggest = html(elem_id="biggest")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320):
-            gr.HTML("<h2>How much querybank does it take?</h2>", apply_default_css=False)
+            heading("How much querybank does it take?")
             by_bank, _ = plot("bank-curve")
-            bank_told = gr.HTML("", elem_id="bank-told", apply_default_css=False)
+            bank_told = html(elem_id="bank-told")
         with gr.Column(min_width=320):
-            gr.HTML("<h2>How strong should it be?</h2>", apply_default_css=False)
+            heading("How strong should it be?")
             by_beta, _ = plot("beta-curve")
-            beta_told = gr.HTML("", elem_id="beta-told", apply_default_css=False)
+            beta_told = html(elem_id="beta-told")
     counted = [numbers, bars, bars_told, lorenz, lorenz_told, in_bar, biggest]
     curves = [by_bank, bank_told, by_beta, beta_told]
     choices = [context.scene, depth, over, log_y]
 
-    def report_of(view, depth, over) -> tuple[Engine, HubnessReport]:
-        engine = context.engine(view)
-        source = OVER.get(over, "queries")
+    def report_of(view: View, depth, over) -> tuple[Engine, HubnessReport, tuple[str, str], str]:
+        """What the charts show, the names of its rankings, and what to say about it."""
+        engine, settings = context.engine(view), settings_of(view)
+        source, note = OVER[over if over in list(OVER) else next(iter(OVER))], ""
         if engine.gallery.queries is None:
+            if source == "queries":
+                note = "This gallery keeps no labelled queries; the querybank is counted. "
             source = "bank"
+        elif engine.bank is None:
+            note = "No querybank fits this gallery, so both rankings are raw. "
+            source = "queries"
         k = depth if depth in DEPTHS else DEPTHS[-1]
-        return engine, engine.hubness(settings_of(view), min(k, len(engine.gallery)), source)
+        report = engine.hubness(settings, min(k, len(engine.gallery)), source)
+        used = engine.checked(settings)
+        return engine, report, ranking_names(used.left, used.right), note
 
-    def draw_counts(view, depth, over, log_y) -> list:
+    def draw_counts(view: View | None, depth, over, log_y) -> list:
         if view is None or view.tab != "hubness":
             return [gr.skip()] * len(counted)
-        engine, report = report_of(view, depth, over)
-        names = ranking_names(view.left, view.right)
+        if not _countable(context.engine(view)):
+            return [NOTHING, None, "", None, "", "", ""]
+        engine, report, names, note = report_of(view, depth, over)
         return [
-            numbers_html(report),
+            numbers_html(report, note),
             drawn(exposure_figure(report, names, bool(log_y))),
             _exposure_table(report, names),
             drawn(lorenz_figure(report, names)),
@@ -150,7 +219,7 @@ def build(context: Context) -> None:
             ),
         ]
 
-    def draw_curves(view) -> list:
+    def draw_curves(view: View | None) -> list:
         if view is None or view.tab != "hubness":
             return [gr.skip()] * len(curves)
         engine, settings = context.engine(view), settings_of(view)
@@ -160,23 +229,13 @@ def build(context: Context) -> None:
         names = ranking_names(view.left, view.right)
         return [*_bank_outputs(engine, settings, names), *_beta_outputs(engine, settings, names)]
 
-    def open_bar(view, depth, over, event: gr.SelectData) -> str:
-        engine, report = report_of(view, depth, over)
-        counts = (report.counts_raw, report.counts_norm)
-        bins = doubling_bins(int(max(each.max() for each in counts)))
-        number = event.index if isinstance(event.index, int) else -1
-        if not 0 <= number < len(bins):
+    def open_bar(view: View | None, depth, over, event: gr.SelectData) -> str:
+        if view is None or not _countable(context.engine(view)):
             return gr.skip()
-        chosen = bins[number]
-        before = np.flatnonzero((counts[0] >= chosen.low) & (counts[0] <= chosen.high))
-        before = before[np.argsort(-counts[0][before], kind="stable")]
-        cards = [
-            (engine.gallery.items[row].id, f"{counts[0][row]:,} → {counts[1][row]:,} places")
-            for row in before[:N_IN_BAR]
-        ]
-        more = f", the first {N_IN_BAR}" if len(before) > N_IN_BAR else ""
-        title = f"{len(before):,} videos in {chosen.label} top lists on the left{more}"
-        return posters_html(engine, view.gallery, cards, title)
+        engine, report, names, _ = report_of(view, depth, over)
+        side, bar = clicked(event)
+        side = 0 if side == 2 else side  # the line of chance stands for the left bar beside it
+        return bar_html(engine, view.gallery, report, names, side, bar)
 
     quiet = {"api_visibility": "private", "concurrency_id": "draw", "concurrency_limit": 2}
     context.scene.change(
@@ -204,11 +263,18 @@ def build(context: Context) -> None:
             show_progress="hidden",
             **quiet,
         )
-    clicks.select(guarded(open_bar, 1), choices[:3], in_bar, show_progress="hidden", **quiet)
+    opened = clicks.select(
+        guarded(open_bar, 1), choices[:3], in_bar, show_progress="hidden", **quiet
+    )
+    opened.then(None, js=SHOW_BAR)
+
+
+def _countable(engine: Engine) -> bool:
+    return engine.gallery.queries is not None or engine.bank is not None
 
 
 def _exposure_table(report: HubnessReport, names: tuple[str, str]) -> str:
-    bins = doubling_bins(int(max(report.counts_raw.max(), report.counts_norm.max())))
+    bins = exposure_bins(report)
     columns = (
         videos_per_bin(report.counts_raw, bins),
         videos_per_bin(report.counts_norm, bins),
@@ -218,10 +284,12 @@ def _exposure_table(report: HubnessReport, names: tuple[str, str]) -> str:
     return data_table(
         f"{never[0]:,} of {report.raw.n_gallery:,} videos are in no top {report.k} on the left, "
         f"{never[1]:,} on the right; the largest hub takes {report.raw.largest_hub:,.0f} and "
-        f"{report.norm.largest_hub:,.0f} places. Click a bar to see its videos.",
-        ("top lists", *names, "by chance"),
+        f"{report.norm.largest_hub:,.0f} places. Choose a bar to see its videos.",
+        ("places", *names, "by chance"),
         [(b.label, *row) for b, row in zip(bins, zip(*columns, strict=True), strict=True)],
-        "Videos by how often they are retrieved",
+        "Videos by how many top lists they take a place in",
+        chart="exposure",
+        clickable=(1, 2),
     )
 
 

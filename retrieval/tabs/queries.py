@@ -5,7 +5,8 @@ All filtering happens on the server; the browser gets one page of the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import urlencode
 
@@ -13,9 +14,29 @@ import gradio as gr
 
 from retrieval.answers import QueryChange, QueryChanges
 from retrieval.cards import move_html, rank_text
-from retrieval.figures import bin_of, change_bins, change_label, changes_figure, changes_per_bin
-from retrieval.tabs.charts import data_table, drawn, plot
+from retrieval.engine import Engine
+from retrieval.figures import (
+    Bin,
+    bin_of,
+    change_bins,
+    change_label,
+    changes_figure,
+    changes_per_bin,
+    signed,
+)
+from retrieval.tabs.charts import (
+    Number,
+    clicked,
+    data_table,
+    drawn,
+    heading,
+    html,
+    plot,
+    ranking_names,
+    tiles,
+)
 from retrieval.tabs.context import Context, guarded, settings_of
+from retrieval.tabs.links import MAX_QUERY, View
 
 PAGE = 50  # rows shipped at once
 KINDS = ("all", "helped", "hurt", "unchanged")
@@ -23,11 +44,17 @@ ORDERS = {
     "largest change": lambda row: -abs(row.delta),
     "largest gain": lambda row: -row.delta,
     "largest loss": lambda row: row.delta,
-    "raw rank": lambda row: row.raw_rank,
-    "normalised rank": lambda row: row.norm_rank,
-    "worst normalised rank": lambda row: -row.norm_rank,
+    "rank before": lambda row: row.raw_rank,
+    "rank after": lambda row: row.norm_rank,
+    "worst rank after": lambda row: -row.norm_rank,
 }
-METRICS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+METRICS = {  # as the page calls them; the rest is called as it is
+    "MdR": "median rank",
+    "MnR": "mean rank",
+    "Geom": "geometric mean of R@1, 5, 10",
+}
+NO_QUERIES = '<p class="hl-empty">This gallery keeps no labelled queries.</p>'
+NO_BANK = "No querybank fits this gallery, so nothing is normalised. "
 
 
 @dataclass(frozen=True)
@@ -37,18 +64,18 @@ class Filter:
     text: str = ""  # every word must occur in the query or the video's id
     kind: str = KINDS[0]
     order: str = next(iter(ORDERS))
-    bar: int | None = None  # bin of the histogram
+    bar: int | None = None  # bin of the histogram; None means all
     page: int = 0
 
     @classmethod
-    def read(cls, text, kind, order, bar, page) -> Filter:
+    def read(cls, text, kind, order, bar=None, page=0) -> Filter:
         """From the components' values; what they cannot have sent falls back to the default."""
         return cls(
-            text=str(text or "")[:200],
+            text=text[:MAX_QUERY] if isinstance(text, str) else "",
             kind=kind if kind in KINDS else KINDS[0],
-            order=order if order in ORDERS else next(iter(ORDERS)),
-            bar=bar if isinstance(bar, int) else None,
-            page=page if isinstance(page, int) and page >= 0 else 0,
+            order=order if order in list(ORDERS) else next(iter(ORDERS)),
+            bar=bar if type(bar) is int and bar >= 0 else None,
+            page=max(0, page) if type(page) is int else 0,
         )
 
 
@@ -72,9 +99,9 @@ def chosen_rows(changes: QueryChanges, wanted: Filter) -> list[QueryChange]:
     return sorted(rows, key=ORDERS[wanted.order])
 
 
-def bins_of(changes: QueryChanges):
+def bins_of(changes: QueryChanges) -> tuple[Bin, ...]:
     """The histogram's bins: wide enough for the largest change."""
-    return change_bins(int(max((abs(row.delta) for row in changes.rows), default=1)) + 1)
+    return change_bins(math.ceil(max((abs(row.delta) for row in changes.rows), default=1)))
 
 
 def table_html(rows: list[QueryChange], page: int, gallery: str) -> str:
@@ -86,129 +113,175 @@ def table_html(rows: list[QueryChange], page: int, gallery: str) -> str:
     body = "".join(_row_html(row, gallery) for row in shown)
     return (
         f'<p class="hl-count">{first + 1:,} to {first + len(shown):,} of {len(rows):,} queries</p>'
-        '<div class="hl-scroll" tabindex="0" role="region" aria-label="Stored queries">'
-        '<table class="hl-table"><thead><tr><th scope="col">rank</th><th scope="col">change</th>'
-        '<th scope="col">query</th><th scope="col">ground truth</th><th scope="col">top hub</th>'
-        f"</tr></thead><tbody>{body}</tbody></table></div>"
+        # Roles, because a phone shows each row as a block, which some browsers take for no table.
+        '<table class="hl-table" role="table" aria-label="Stored queries">'
+        '<thead role="rowgroup"><tr role="row"><th role="columnheader">rank</th>'
+        '<th role="columnheader">change</th><th role="columnheader">query</th>'
+        '<th role="columnheader">ground truth</th><th role="columnheader">top hub</th></tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table>'
     )
 
 
 def _row_html(row: QueryChange, gallery: str) -> str:
     href = "?" + urlencode({"query_id": row.id, "gallery": gallery, "tab": "compare"})
     ranks = f"{rank_text(row.raw_rank)} → {rank_text(row.norm_rank)}"
-    return (
-        f"<tr><td>{ranks}</td><td>{move_html(row.raw_rank, row.norm_rank)}</td>"
-        f'<td><a data-open href="{escape(href)}">{escape(row.text)}</a></td>'
-        f"<td>{escape(row.video_id)}</td><td>{escape(row.top_hub or '–')}</td></tr>"
+    cells = (
+        ranks,
+        move_html(row.raw_rank, row.norm_rank),
+        f'<a data-open href="{escape(href)}">{escape(row.text)}</a>',
+        escape(row.video_id),
+        escape(row.top_hub or "–"),
     )
+    return '<tr role="row">' + "".join(f'<td role="cell">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def metrics_html(changes: QueryChanges) -> str:
-    """The metrics of both rankings with one decimal, the exact value on hover."""
-    rows = []
-    for name in METRICS:
-        raw, norm = changes.metrics_raw[name], changes.metrics_norm[name]
+    """The metrics of both rankings with one decimal, the exact values on hover."""
+    numbers = []
+    for name, raw in changes.metrics_raw.items():
+        norm = changes.metrics_norm[name]
         unit = "" if name in ("MdR", "MnR") else " %"
-        rows.append(
-            f'<tr><th scope="row">{name}</th><td title="{raw!r}">{raw:.1f}{unit}</td>'
-            f'<td title="{norm!r}">{norm:.1f}{unit}</td><td>{norm - raw:+.1f}</td></tr>'
+        numbers.append(
+            Number(
+                METRICS.get(name, name),
+                f"{raw:.1f}",
+                f"{norm:.1f}{unit}",
+                f"{norm - raw:+.1f}".replace("-", "−") if raw != norm else "unchanged",
+                f"{name}: {float(raw)!r} → {float(norm)!r}",
+            )
         )
+    return tiles(numbers)
+
+
+def verdict_html(changes: QueryChanges, engine: Engine, view: View) -> str:
+    """The line above the table: which rankings are compared, and how many queries each way."""
+    used = engine.checked(settings_of(view))
+    left, right = ranking_names(used.left, used.right)
+    n = len(changes.rows)
     return (
-        '<table class="hl-table hl-metrics"><caption>Over all stored queries</caption><thead><tr>'
-        '<th scope="col">metric</th><th scope="col">left</th><th scope="col">right</th>'
-        f'<th scope="col">change</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<p class="hl-verdict" aria-live="polite">{NO_BANK if engine.bank is None else ""}'
+        f"{escape(left)} → {escape(right)}: of {n:,} stored queries, "
+        f'<span class="hl-up">▲ {changes.helped:,} helped</span>, '
+        f'<span class="hl-down">▼ {changes.hurt:,} hurt</span>, '
+        f"{changes.unchanged:,} unchanged.</p>"
     )
 
 
 def build(context: Context) -> None:
     """Build the view inside the container that is open."""
+    heading("What became of every stored query")
+    counts = html(elem_id="query-counts")
+    metrics = html(elem_id="query-metrics")
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
-            gr.HTML("<h2>What became of every stored query</h2>", apply_default_css=False)
-            counts = gr.HTML("", elem_id="query-counts", apply_default_css=False)
             with gr.Row():
-                text = gr.Textbox(label="Filter by words", elem_id="query-filter", max_length=200)
-                kind = gr.Radio(list(KINDS), value="all", label="Show", elem_id="query-kind")
-                order = gr.Dropdown(
-                    list(ORDERS), value=next(iter(ORDERS)), label="Sort by", elem_id="query-order"
+                text = gr.Textbox(
+                    label="Filter by words",
+                    elem_id="query-filter",
+                    max_length=MAX_QUERY,
+                    scale=3,
+                    min_width=200,
                 )
-            table = gr.HTML("", elem_id="query-table", apply_default_css=False)
+                order = gr.Dropdown(
+                    list(ORDERS),
+                    value=next(iter(ORDERS)),
+                    label="Sort by",
+                    elem_id="query-order",
+                    scale=2,
+                    min_width=180,
+                )
+                kind = gr.Radio(
+                    list(KINDS),
+                    value=KINDS[0],
+                    label="Show",
+                    elem_id="query-kind",
+                    min_width=420,
+                )
+            table = html(elem_id="query-table")
             with gr.Row():
-                back = gr.Button("Previous 50", elem_id="query-back", size="sm")
-                on = gr.Button("Next 50", elem_id="query-on", size="sm")
-        with gr.Column(scale=2, min_width=320):
-            gr.HTML("<h2>How far the right answers moved</h2>", apply_default_css=False)
+                back = gr.Button(f"Previous {PAGE}", elem_id="query-back")
+                on = gr.Button(f"Next {PAGE}", elem_id="query-on")
+        with gr.Column(scale=2, min_width=320, elem_id="query-chart"):
+            heading("How far the right answers moved")
             histogram, clicks = plot("change-histogram", clickable=True)
-            summary = gr.HTML("", elem_id="change-summary", apply_default_css=False)
-            clear = gr.Button("Show all bars", visible=False, elem_id="bar-clear", size="sm")
-            metrics = gr.HTML("", elem_id="query-metrics", apply_default_css=False)
+            clear = gr.Button("Show all", visible=False, elem_id="bar-clear")
+            summary = html(elem_id="change-summary")
     bar, page = gr.State(None), gr.State(0)
-    wanted = [text, kind, order, bar, page]
+    filters = [context.scene, text, kind, order]
     listing = [table, bar, page, clear, back, on]
+    everything = [*listing, counts, histogram, summary, metrics]
 
-    def listed(view, wanted: Filter) -> list:
+    def listed(view: View, wanted: Filter) -> list:
         changes = context.engine(view).changes(settings_of(view))
+        bins = bins_of(changes)
+        if wanted.bar is not None and wanted.bar >= len(bins):  # the bar of an earlier drawing
+            wanted = replace(wanted, bar=None)
         rows = chosen_rows(changes, wanted)
         last = max(0, (len(rows) - 1) // PAGE)
         number = min(wanted.page, last)
-        label = ""
-        if wanted.bar is not None:
-            label = f"Showing {change_label(bins_of(changes)[wanted.bar])} places; show all"
+        chosen = wanted.bar is not None
+        label = f"Only {change_label(bins[wanted.bar])} places: show all" if chosen else "Show all"
         return [
             table_html(rows, number, view.gallery),
             wanted.bar,
             number,
-            gr.Button(label or "Show all bars", visible=bool(label)),
-            gr.Button(interactive=number > 0),
-            gr.Button(interactive=number < last),
+            gr.Button(label, visible=chosen),
+            gr.Button(interactive=number > 0, visible=last > 0),
+            gr.Button(interactive=number < last, visible=last > 0),
         ]
 
-    def draw(view, *values) -> list:
+    def draw(view: View | None, *values) -> list:
         """Everything, when the tab opens or its settings change."""
         if view is None or view.tab != "queries":
-            return [gr.skip()] * (len(listing) + 4)
+            return [gr.skip()] * len(everything)
         engine = context.engine(view)
         if engine.gallery.queries is None:
-            empty = '<p class="hl-empty">This gallery keeps no labelled queries.</p>'
-            return [empty, None, 0, *[gr.Button(visible=False)] * 3, "", None, "", ""]
+            hidden = gr.Button(visible=False)
+            return [NO_QUERIES, None, 0, hidden, hidden, hidden, "", None, "", ""]
         changes = engine.changes(settings_of(view))
         bins = bins_of(changes)
-        per_bin = changes_per_bin(changes.rows, bins)
-        told = (
-            f"Helped {changes.helped:,}, hurt {changes.hurt:,}, unchanged {changes.unchanged:,} "
-            f"of {len(changes.rows):,} stored queries"
-        )
+        n_gained, n_lost = changes.helped, changes.hurt
+        furthest = max(changes.rows, key=lambda row: abs(row.delta))
         return [
-            *listed(view, Filter.read(*values[:3], None, 0)),
-            f'<p class="hl-status" aria-live="polite">{told}.</p>',
+            *listed(view, Filter.read(*values)),
+            verdict_html(changes, engine, view),
             drawn(changes_figure(changes.rows, bins)),
             data_table(
-                f"{told}. Click a bar to list its queries.",
+                f"The right video moved up for {n_gained:,} queries and down for {n_lost:,}; the "
+                f"largest move is {signed(furthest.delta)} places. Choose a bar to "
+                "list its queries.",
                 ("places gained", "queries"),
-                [(change_label(b), n) for b, n in zip(bins, per_bin, strict=True)],
+                [
+                    (change_label(each), n)
+                    for each, n in zip(bins, changes_per_bin(changes.rows, bins), strict=True)
+                ],
                 "Places gained by the ground truth",
+                chart="change-histogram",
+                clickable=(1,),
             ),
             metrics_html(changes),
         ]
 
-    def refilter(view, *values) -> list:
-        return listed(view, Filter.read(*values[:-1], 0))
+    def relist(view: View | None, wanted: Filter) -> list:
+        if view is None or context.engine(view).gallery.queries is None:
+            return [gr.skip()] * len(listing)
+        return listed(view, wanted)
+
+    def refilter(view, text, kind, order, bar) -> list:
+        return relist(view, Filter.read(text, kind, order, bar))
 
     def turn(step: int):
-        def go(view, *values) -> list:
-            *rest, number = values
-            return listed(view, Filter.read(*rest, max(0, int(number or 0) + step)))
+        def go(view, text, kind, order, bar, page) -> list:
+            number = page + step if type(page) is int else 0
+            return relist(view, Filter.read(text, kind, order, bar, number))
 
         return go
 
     def pick_bar(view, text, kind, order, event: gr.SelectData) -> list:
-        n_bins = len(bins_of(context.engine(view).changes(settings_of(view))))
-        number = event.index if isinstance(event.index, int) else -1
-        chosen = number if 0 <= number < n_bins else None
-        return listed(view, Filter.read(text, kind, order, chosen, 0))
+        return relist(view, Filter.read(text, kind, order, clicked(event)[1]))
 
     def unpick(view, text, kind, order) -> list:
-        return listed(view, Filter.read(text, kind, order, None, 0))
+        return relist(view, Filter.read(text, kind, order))
 
     quiet = {
         "api_visibility": "private",
@@ -216,24 +289,18 @@ def build(context: Context) -> None:
         "concurrency_limit": 2,
         "show_progress": "hidden",
     }
-    scene = context.scene
-    everything = [*listing, counts, histogram, summary, metrics]
-    scene.change(
+    n = len(listing)
+    context.scene.change(
         guarded(draw, len(everything)),
-        [scene, *wanted],
+        filters,
         everything,
         **{**quiet, "show_progress": "minimal", "show_progress_on": [table]},
     )
     for component in (text, kind, order):
         component.input(
-            guarded(refilter, len(listing)),
-            [scene, *wanted],
-            listing,
-            trigger_mode="always_last",
-            **quiet,
+            guarded(refilter, n), [*filters, bar], listing, trigger_mode="always_last", **quiet
         )
-    back.click(guarded(turn(-1), len(listing)), [scene, *wanted], listing, **quiet)
-    on.click(guarded(turn(1), len(listing)), [scene, *wanted], listing, **quiet)
-    filters = [scene, text, kind, order]
-    clicks.select(guarded(pick_bar, len(listing)), filters, listing, **quiet)
-    clear.click(guarded(unpick, len(listing)), filters, listing, **quiet)
+    back.click(guarded(turn(-1), n), [*filters, bar, page], listing, **quiet)
+    on.click(guarded(turn(1), n), [*filters, bar, page], listing, **quiet)
+    clicks.select(guarded(pick_bar, n), filters, listing, **quiet)
+    clear.click(guarded(unpick, n), filters, listing, **quiet)
