@@ -34,17 +34,20 @@ def unit_rows(emb: np.ndarray, what: str = "embeddings") -> np.ndarray:
         raise ValueError(f"{what} must be [n, dim] with dim > 0, got shape {emb.shape}")
     if not (np.issubdtype(emb.dtype, np.floating) or np.issubdtype(emb.dtype, np.integer)):
         raise ValueError(f"{what} must hold real numbers, got {emb.dtype}")
-    out = np.array(emb, dtype=np.float32, order="C")
-    # Dividing by the largest entry first keeps the squares of 1e-30 and 1e30 in float32's range.
-    peak = np.abs(emb).max(axis=1) if len(emb) else np.zeros(0)
-    bad = ~np.isfinite(peak) | (peak == 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        fault = "is all zero" if peak[row] == 0 else "holds NaN or infinity"
-        raise ValueError(f"row {row} of {what} {fault}; remove or recompute it")
-    out = (emb / peak[:, None]).astype(np.float32)
-    out /= np.linalg.norm(out, axis=1, keepdims=True)
-    return np.ascontiguousarray(out)
+    out = np.empty(emb.shape, dtype=np.float32)
+    for start in range(0, len(emb), CHUNK):  # so that nothing as large as the whole is made
+        rows = emb[start : start + CHUNK].astype(np.result_type(emb, np.float32), copy=False)
+        peak = np.abs(rows).max(axis=1)
+        bad = ~np.isfinite(peak) | (peak == 0)
+        if bad.any():
+            row = int(np.argmax(bad))
+            fault = "is all zero" if peak[row] == 0 else "holds NaN or infinity"
+            raise ValueError(f"row {start + row} of {what} {fault}; remove or recompute it")
+        # Dividing by the largest entry first keeps the squares of 1e-30 and 1e30 in range.
+        unit = out[start : start + CHUNK]
+        unit[:] = rows / peak[:, None]
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    return out
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -81,8 +84,10 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 def check_k(k: int, n_gallery: int) -> None:
     """Refuse a neighbourhood size that the gallery cannot fill."""
-    if not 1 <= k <= n_gallery:
-        raise SettingsError(f"k must be in 1..{n_gallery} (the gallery size), got {k}")
+    if not (isinstance(k, int | np.integer) and 1 <= k <= n_gallery):
+        raise SettingsError(
+            f"k must be a whole number in 1..{n_gallery} (the gallery size), got {k}"
+        )
 
 
 def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:

@@ -148,7 +148,9 @@ def test_chance_levels_hold_far_from_one_hit_per_item():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match=r"k must be in 1\.\.3 \(the gallery size\), got 4"):
+    with pytest.raises(
+        ValueError, match=r"k must be a whole number in 1\.\.3 \(the gallery size\), got 4"
+    ):
         k_occurrence(np.zeros((2, 3)), 4)
     with pytest.raises(ValueError, match="n_queries \\* k = 12, got 6"):
         measure(np.array([1, 2, 3]), n_queries=6, k=2)

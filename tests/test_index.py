@@ -129,7 +129,7 @@ def test_bad_arguments_are_named(rng):
         index.search(np.ones((2, 5)), 3)
     with pytest.raises(ValueError, match="query 1 holds NaN"):
         index.search(np.array([[1.0] * 6, [np.nan] * 6]), 3)
-    with pytest.raises(SettingsError, match=r"k must be in 1\.\.40"):
+    with pytest.raises(SettingsError, match=r"k must be a whole number in 1\.\.40"):
         index.search_both(video_emb, 41)
     with pytest.raises(SettingsError, match="strength must be between"):
         index.search(video_emb, 3, strength=-0.5)

@@ -243,7 +243,9 @@ def test_a_beta_that_is_not_positive_is_refused(beta):
 @pytest.mark.parametrize("k", [0, -1, 5])
 @pytest.mark.parametrize("name", NORMALISERS)
 def test_a_k_that_the_gallery_cannot_fill_is_refused(name, k):
-    with pytest.raises(SettingsError, match=r"k must be in 1\.\.4 \(the gallery size\)"):
+    with pytest.raises(
+        SettingsError, match=r"k must be a whole number in 1\.\.4 \(the gallery size\)"
+    ):
         get_normaliser(name, k=k).fit(BANK_SIMS)
 
 

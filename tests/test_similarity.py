@@ -3,6 +3,7 @@ import pytest
 
 from retrieval.errors import SettingsError
 from retrieval.similarity import (
+    CHUNK,
     LogMeanExp,
     MatrixTiles,
     SimTiles,
@@ -62,9 +63,23 @@ def test_top_k_puts_the_lowest_index_first_among_equals(rng, k):
     assert top_k(scores, k).dtype == np.int64
 
 
-@pytest.mark.parametrize("k", [0, -1, 4])
+def test_unit_rows_of_many_chunks_are_those_of_each_row(rng):
+    emb = rng.standard_normal((2 * CHUNK + 3, 2))
+    expected = emb / np.linalg.norm(emb, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit_rows(emb), expected, atol=1e-6)
+    emb[CHUNK + 5] = 0
+    with pytest.raises(ValueError, match=f"row {CHUNK + 5} of embeddings is all zero"):
+        unit_rows(emb)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int8, np.int64])
+def test_unit_rows_take_any_real_numbers(dtype):
+    np.testing.assert_allclose(unit_rows(np.array([[3, 4]], dtype=dtype)), [[0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [0, -1, 4, 1.5, np.nan])
 def test_top_k_refuses_a_k_that_the_row_cannot_fill(k):
-    with pytest.raises(SettingsError, match=r"k must be in 1\.\.3"):
+    with pytest.raises(SettingsError, match=r"k must be a whole number in 1\.\.3"):
         top_k(np.zeros((2, 3)), k)
 
 

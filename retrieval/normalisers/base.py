@@ -21,7 +21,7 @@ from retrieval.similarity import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bias:
     """A fitted normaliser.
 
