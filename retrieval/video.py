@@ -132,7 +132,7 @@ def write_mp4(
         audio = None
         if sound is not None:
             audio = out.add_stream("aac", rate=rate, layout="mono")
-            audio.bit_rate = 24_000
+            audio.bit_rate = 20_000
         for picture in frames:
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(video.encode(None))
@@ -367,7 +367,7 @@ def _copy_sound(container, out, audio) -> None:
     out.mux(audio.encode(None))
 
 
-def _h264_stream(out, width: int, height: int, fps: Fraction, quality: int = 30):
+def _h264_stream(out, width: int, height: int, fps: Fraction, quality: int = 34):
     stream = out.add_stream("libx264", rate=fps)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.options = {"crf": str(quality), "preset": "medium", "threads": "1"}

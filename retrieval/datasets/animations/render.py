@@ -56,7 +56,7 @@ def render_clip(clip: Clip, out: Path) -> None:
     frames = draw_frames(clip, all_times())
     with replacing(out / "posters" / f"{clip.id}.jpg") as file:
         poster = Image.fromarray(frames[round(clip.scene.poster_s * FPS)])
-        poster.save(file, "JPEG", quality=76, optimize=True)
+        poster.save(file, "JPEG", quality=68, optimize=True)
     with replacing(out / "clips" / f"{clip.id}.mp4") as file:
         write_mp4(file, frames, FPS, sound(clip), RATE)
 
