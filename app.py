@@ -16,9 +16,9 @@ from retrieval.errors import RetrievalError
 from retrieval.gallery import FILM_LIBRARY
 from retrieval.tabs import about, compare, hubness, queries
 from retrieval.tabs.api import publish
-from retrieval.tabs.context import Library
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
+from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_route
 
 ROOT = Path(__file__).resolve().parent

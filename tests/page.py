@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -47,16 +49,73 @@ def open_browser() -> Iterator:
 
 
 @contextlib.contextmanager
-def served(library, **server) -> Iterator[str]:
-    """The page of a library in a server of its own; gives its address."""
+def served(library, prefix: str = "") -> Iterator[str]:
+    """The page of a library in a server of its own; gives its address, which ends in a slash.
+
+    Args:
+        library: what the page shows.
+        prefix: serve it below this path, behind a proxy that takes the prefix off.
+    """
     import app
 
     page = app.build_page(library)
     _, address, _ = app.launch(
-        page, library, prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **server
+        page,
+        library,
+        prevent_thread_lock=True,
+        quiet=True,
+        server_name="127.0.0.1",
+        root_path=prefix,
     )
-    yield address
-    page.close()
+    try:
+        if prefix:
+            with _proxy(prefix, address) as outside:
+                yield outside
+        else:
+            yield address
+    finally:
+        page.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _proxy(prefix: str, address: str) -> Iterator[str]:
+    """A reverse proxy that serves `address` below `prefix` on another port."""
+    import httpx
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.background import BackgroundTask
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Route
+
+    client = httpx.AsyncClient(base_url=address, timeout=None)
+
+    async def forward(request):
+        path = request.url.path.removeprefix(prefix)
+        outgoing = client.build_request(
+            request.method,
+            f"{path}?{request.url.query}",
+            headers=request.headers.raw,
+            content=await request.body(),
+        )
+        answer = await client.send(outgoing, stream=True)
+        return StreamingResponse(
+            answer.aiter_raw(),
+            answer.status_code,
+            dict(answer.headers),
+            background=BackgroundTask(answer.aclose),
+        )
+
+    everything = Route(prefix + "/{path:path}", forward, methods=["GET", "POST", "HEAD"])
+    proxy = Starlette(routes=[everything])
+    server = uvicorn.Server(uvicorn.Config(proxy, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}{prefix}/"
+    server.should_exit = True
+    thread.join(5)
 
 
 @cache
@@ -128,7 +187,7 @@ def film_library(folder: Path, encoder: FakeEncoder | None = None, load=None):
         encoder: answers typed queries on the films.
         load: builds the encoder in its place, to watch it load.
     """
-    from retrieval.tabs.context import EncoderSlot, Library
+    from retrieval.tabs.library import EncoderSlot, Library
 
     encoder = encoder or FakeEncoder()
     films = film_gallery(folder, encoder)

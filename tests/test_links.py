@@ -43,8 +43,8 @@ def test_an_empty_address_is_the_first_gallery_with_its_first_bank():
     ("search", "field", "default", "words"),
     [
         ("?beta=0", "beta", None, "beta=0"),
-        ("?beta=-3", "beta", None, "0.1 to 1000"),
-        ("?beta=1e99", "beta", None, "0.1 to 1000"),
+        ("?beta=-3", "beta", None, "0.001 to 1e+06"),
+        ("?beta=1e99", "beta", None, "0.001 to 1e+06"),
         ("?beta=nan", "beta", None, "beta=nan"),
         ("?beta=two", "beta", None, "beta=two"),
         ("?k=0", "k", 1, "1 to 100"),

@@ -8,7 +8,8 @@ import gradio as gr
 
 from retrieval.answers import Settings
 from retrieval.errors import QueryError, RetrievalError
-from retrieval.tabs.context import Library, log_unexpected, sentence
+from retrieval.tabs.context import log_unexpected, sentence
+from retrieval.tabs.library import Library
 
 
 def publish(library: Library) -> None:

@@ -18,7 +18,8 @@ from retrieval.errors import QueryError, RetrievalError
 from retrieval.export import poster_uris, to_csv, to_html, to_json
 from retrieval.normalisers import NORMALISERS
 from retrieval.tabs import links
-from retrieval.tabs.context import Library, log_unexpected, sentence, settings_of
+from retrieval.tabs.context import log_unexpected, sentence, settings_of
+from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_url
 
 CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
+from retrieval.answers import MAX_BETA, MAX_QUERY, MAX_TOP
+
 TABS = ("compare", "queries", "hubness")
-BETA_RANGE = (0.1, 1000.0)  # per unit of similarity
+BETA_RANGE = (0.001, MAX_BETA)  # per unit of similarity
 MAX_K = 100
-MAX_TOP = 100
 MAX_BANK = 100_000_000
-MAX_QUERY = 300  # characters, as in the query box
 LEFT, RIGHT = "none", "qbnorm"
 
 
