@@ -14,7 +14,7 @@ class VideoError(RetrievalError):
 
 
 class GalleryError(RetrievalError):
-    """A gallery, querybank or bias is missing, damaged, unfinished, or belongs to something else."""
+    """A gallery, querybank or bias is missing, damaged, unfinished, or of another encoder."""
 
 
 class ModelError(RetrievalError):

@@ -316,11 +316,17 @@ def _playable_copy(path: str, out_mp4: str, max_height: int) -> None:
         width, height = (max(2, round(side * factor / 2) * 2) for side in (width, height))
         container.seek(0)
         starts = _packet_times(container, stream)
+        if (
+            first.rotation == 0
+            and factor == 1.0
+            and _plays(stream, first)
+            and not _sound(container)
+        ):
+            _copy_packets(container, stream, out)
+            return
         rate = min(max(len(starts) / _length_s(starts), 1.0), 30.0)
         video = _h264_stream(out, width, height, Fraction(round(rate * 1000), 1000), quality=23)
-        audio = (
-            out.add_stream("aac", rate=44_100, layout="stereo") if container.streams.audio else None
-        )
+        audio = out.add_stream("aac", rate=44_100, layout="stereo") if _sound(container) else None
         container.seek(0)
         n_written, held = 0, None
         for frame in container.decode(stream):
@@ -334,6 +340,33 @@ def _playable_copy(path: str, out_mp4: str, max_height: int) -> None:
         out.mux(video.encode(None))
         if audio is not None:
             _copy_sound(container, out, audio)
+
+
+def _copy_packets(container, stream, out) -> None:
+    """The same pictures in another container: nothing is decoded, nothing is lost."""
+    copy = out.add_stream_from_template(stream)
+    container.seek(0)
+    packets = [
+        packet for packet in container.demux(stream) if packet.size and packet.pts is not None
+    ]
+    # Matroska keeps no decoding times: the n-th picture decoded takes the n-th showing time,
+    # all moved back so that none is decoded after it is shown.
+    shown = sorted(packet.pts for packet in packets)
+    late = max(at - packet.pts for at, packet in zip(shown, packets, strict=True))
+    for at, packet in zip(shown, packets, strict=True):
+        packet.dts = at - late
+        packet.stream = copy
+        out.mux(packet)
+
+
+def _plays(stream, frame) -> bool:
+    """Whether browsers decode these pictures once they are in an MP4 file."""
+    codec = stream.codec_context.name.removeprefix("lib")
+    return codec in _BROWSER_CODECS["mp4"] and frame.format.name in ("yuv420p", "yuvj420p")
+
+
+def _sound(container) -> bool:
+    return bool(container.streams.audio)
 
 
 def _repeat(out, video, picture: np.ndarray | None, n_written: int, until: int) -> int:
@@ -453,7 +486,7 @@ class _Child:
             self.process.stdout.close()
             self.process = None
 
-    def _read(self, n_bytes: int, deadline: float) -> bytes:
+    def _read(self, n_bytes: int, deadline: float) -> bytearray:
         parts, fd = [], self.process.stdout.fileno()
         while n_bytes:
             if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -463,10 +496,10 @@ class _Child:
                 raise EOFError
             parts.append(part)
             n_bytes -= len(part)
-        return b"".join(parts)
+        return bytearray().join(parts)  # so that an array made of it can be written
 
-    def _read_line(self, deadline: float) -> bytes:
-        line = b""
+    def _read_line(self, deadline: float) -> bytearray:
+        line = bytearray()
         while not line.endswith(b"\n"):
             line += self._read(1, deadline)
         return line

@@ -3,6 +3,7 @@
 import struct
 import time
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -183,3 +184,20 @@ def test_what_decord_cannot_decode_pyav_does(tmp_path):
     path = tmp_path / "narrow.mp4"
     video.write_mp4(path, frames, FPS)
     assert video.sample_frames(path, 2).shape == (2, 32, 48, 3)
+
+
+def test_h264_in_another_container_is_copied_without_loss(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (12, 32, 64, 3), np.uint8)
+    path, copy = tmp_path / "film.mkv", tmp_path / "copy.mp4"
+    video.write_mp4(tmp_path / "film.mp4", frames, FPS)
+    with av.open(tmp_path / "film.mp4") as source, av.open(path, "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    assert not video.probe(path).browser_playable
+    video.playable_copy(path, copy)
+    info = video.probe(copy)
+    assert info.browser_playable and info.duration_s == pytest.approx(1.2)
+    np.testing.assert_array_equal(video.sample_frames(path, 5), video.sample_frames(copy, 5))
