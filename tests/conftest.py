@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,14 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where a browser is promised, a browser test that is skipped has failed."""
+    report = yield
+    promised = os.environ.get("HUBLENS_NEED_BROWSER") and item.path.name.startswith("test_app")
+    if promised and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped although HUBLENS_NEED_BROWSER is set: {report.longrepr}"
+    return report
