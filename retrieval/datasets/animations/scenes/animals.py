@@ -64,7 +64,10 @@ def _smooth(points: list[tuple[float, float]], steps: int = 8) -> list[tuple[flo
         a, b, c, d = (np.array(points[(i + k) % n]) for k in (-1, 0, 1, 2))
         for u in np.arange(steps) / steps:
             p = 0.5 * (
-                2 * b + (c - a) * u + (2 * a - 5 * b + 4 * c - d) * u**2 + (3 * b - a - 3 * c + d) * u**3
+                2 * b
+                + (c - a) * u
+                + (2 * a - 5 * b + 4 * c - d) * u**2
+                + (3 * b - a - 3 * c + d) * u**3
             )
             curve.append((float(p[0]), float(p[1])))
     return curve
@@ -88,11 +91,19 @@ def _grass(
         size, lean = tall * (0.45 + 0.55 * depth) * (0.7 + 0.6 * rng.random()), rng.normal() * 0.28
         tip = (x + lean * size, y - size)
         tone = shade(colour, 0.72 + 0.5 * rng.random() * depth)
-        draw.polygon([(x - 3, y), (x + lean * size * 0.35 - 1.5, y - size * 0.55), tip, (x + 3, y)], fill=tone)
+        draw.polygon(
+            [(x - 3, y), (x + lean * size * 0.35 - 1.5, y - size * 0.55), tip, (x + 3, y)],
+            fill=tone,
+        )
 
 
 def _pines(
-    rng: np.random.Generator, img: Image.Image, line: np.ndarray, n: int, tall: float, colour: Colour
+    rng: np.random.Generator,
+    img: Image.Image,
+    line: np.ndarray,
+    n: int,
+    tall: float,
+    colour: Colour,
 ) -> None:
     draw = ImageDraw.Draw(img)
     for x in np.sort(rng.random(n)) * W:
@@ -101,7 +112,10 @@ def _pines(
         tone = shade(colour, 0.85 + 0.3 * rng.random())
         for k in range(3):
             y, wide = foot - size * k * 0.27, size * (0.26 - 0.06 * k)
-            draw.polygon([(x - wide, y), (x, y - size * 0.48), (x + wide, y)], fill=shade(tone, 0.9 + 0.08 * k))
+            draw.polygon(
+                [(x - wide, y), (x, y - size * 0.48), (x + wide, y)],
+                fill=shade(tone, 0.9 + 0.08 * k),
+            )
 
 
 def _water(rng: np.random.Generator, img: Image.Image, top: int, far: Colour, near: Colour) -> None:
@@ -111,7 +125,11 @@ def _water(rng: np.random.Generator, img: Image.Image, top: int, far: Colour, ne
     for depth in rng.random(90):
         y = top + 4 + depth**1.4 * (H - top)
         x, wide = rng.random() * W, 6 + 40 * depth * rng.random()
-        draw.line((x - wide, y, x + wide, y), fill=mix(far, (255, 255, 255), 0.12 + 0.2 * rng.random()), width=1)
+        draw.line(
+            (x - wide, y, x + wide, y),
+            fill=mix(far, (255, 255, 255), 0.12 + 0.2 * rng.random()),
+            width=1,
+        )
 
 
 def _bird(colour: Colour, flap: float) -> Image.Image:
@@ -173,12 +191,21 @@ def _bird(colour: Colour, flap: float) -> Image.Image:
         "birds flying {formation} {facing} [above {place}], {colour} wings (beating|flapping)",
         "over {place} a flock of {colour} birds (heads|flies) {facing} [{formation}] [{time}]",
     ),
-    sound=lambda look, rng: sounds.chirp(rng, 9) if look["place"] == "forest" else sounds.wind(rng, 0.4),
+    sound=lambda look, rng: (
+        sounds.chirp(rng, 9) if look["place"] == "forest" else sounds.wind(rng, 0.4)
+    ),
 )
 def flock_of_birds(look: Look, rng: np.random.Generator) -> Frame:
     time, place = look["time"], look["place"]
     if time == "dusk":
-        img = gradient([(0, (168, 84, 118)), (0.4, (240, 132, 92)), (0.75, (255, 206, 128)), (1, (255, 214, 140))])
+        img = gradient(
+            [
+                (0, (168, 84, 118)),
+                (0.4, (240, 132, 92)),
+                (0.75, (255, 206, 128)),
+                (1, (255, 214, 140)),
+            ]
+        )
         glow(img, 320, 236, 130, (255, 230, 160), 0.9)
         tone = (150, 84, 92)
     else:
@@ -196,7 +223,10 @@ def flock_of_birds(look: Look, rng: np.random.Generator) -> Frame:
         for x in range(W - 1):  # snow lies above a ragged height
             low = 240 + 9 * math.sin(x * 0.31) + 7 * math.sin(x * 0.83)
             if line[x] < low:
-                draw.line((x, line[x], x, low), fill=(246, 246, 250) if time != "dusk" else (255, 214, 196))
+                draw.line(
+                    (x, line[x], x, low),
+                    fill=(246, 246, 250) if time != "dusk" else (255, 214, 196),
+                )
         fill_below(img, ridge(rng, W, 286, 318, 200), shade(tone, 0.62))
     else:
         far = ridge(rng, W, 262, 282, 220)
@@ -218,7 +248,8 @@ def flock_of_birds(look: Look, rng: np.random.Generator) -> Frame:
         size = 0.85
     sign = 1 if look["facing"] == "right" else -1
     birds = [
-        turned(_flip(_bird(colour, math.sin(2 * math.pi * k / 10)), look["facing"]), 0, size) for k in range(10)
+        turned(_flip(_bird(colour, math.sin(2 * math.pi * k / 10)), look["facing"]), 0, size)
+        for k in range(10)
     ]
     beats = rng.random(len(places))
 
@@ -247,15 +278,27 @@ def _butterfly(colour: Colour, pattern: str, open_: float) -> Image.Image:
 
             for wing, centre, light in ((lower, (22, 70), 0.86), (upper, (28, 32), 1.0)):
                 draw.polygon([at(x, y) for x, y in wing], fill=edge)
-                inner = [(centre[0] + (x - centre[0]) * 0.84, centre[1] + (y - centre[1]) * 0.84) for x, y in wing]
-                draw.polygon([at(x, y) for x, y in inner], fill=shade(colour, light * (0.88 if side > 0 else 1.0)))
-                core = [(centre[0] * 0.7 + (x - centre[0]) * 0.42, centre[1] + (y - centre[1]) * 0.42) for x, y in wing]
+                inner = [
+                    (centre[0] + (x - centre[0]) * 0.84, centre[1] + (y - centre[1]) * 0.84)
+                    for x, y in wing
+                ]
+                draw.polygon(
+                    [at(x, y) for x, y in inner],
+                    fill=shade(colour, light * (0.88 if side > 0 else 1.0)),
+                )
+                core = [
+                    (centre[0] * 0.7 + (x - centre[0]) * 0.42, centre[1] + (y - centre[1]) * 0.42)
+                    for x, y in wing
+                ]
                 draw.polygon([at(x, y) for x, y in core], fill=shade(colour, 1.28 * light))
             if pattern == "spots":
                 for x, y, r in ((42, 20, 8), (26, 30, 6), (34, 76, 8), (18, 66, 5), (46, 36, 5)):
                     for rr, tone in ((r, edge), (r * 0.55, (250, 246, 236))):
                         (ax, ay) = at(x, y)
-                        draw.ellipse((ax - rr * s * open_, ay - rr * s, ax + rr * s * open_, ay + rr * s), fill=tone)
+                        draw.ellipse(
+                            (ax - rr * s * open_, ay - rr * s, ax + rr * s * open_, ay + rr * s),
+                            fill=tone,
+                        )
             elif pattern == "stripes":
                 for x, y in ((30, 8), (47, 9), (56, 24), (46, 42), (44, 66), (38, 88), (20, 88)):
                     draw.line([at(2, 52), at(x, y)], fill=edge, width=round(2.4 * s))
@@ -263,7 +306,11 @@ def _butterfly(colour: Colour, pattern: str, open_: float) -> Image.Image:
         draw.ellipse((64 * s, 36 * s, 67 * s, 80 * s), fill=(96, 80, 80))
         disc(draw, 66 * s, 32 * s, 6 * s, (40, 32, 36))
         for side in (-1, 1):
-            draw.line([((66 + side * d) * s, y * s) for d, y in ((1, 30), (7, 16), (14, 9))], fill=edge, width=2 * s)
+            draw.line(
+                [((66 + side * d) * s, y * s) for d, y in ((1, 30), (7, 16), (14, 9))],
+                fill=edge,
+                width=2 * s,
+            )
             disc(draw, (66 + side * 14) * s, 9 * s, 2 * s, edge)
 
     return sprite(132, 112, paint)
@@ -272,7 +319,13 @@ def _butterfly(colour: Colour, pattern: str, open_: float) -> Image.Image:
 def _flower(draw, x: float, y: float, r: float, colour: Colour, turn: float = 0.0) -> None:
     for k in range(6):
         a = turn + k * math.pi / 3
-        disc(draw, x + r * 0.62 * math.cos(a), y + r * 0.5 * math.sin(a), r * 0.46, shade(colour, 0.9 + 0.2 * (k % 2)))
+        disc(
+            draw,
+            x + r * 0.62 * math.cos(a),
+            y + r * 0.5 * math.sin(a),
+            r * 0.46,
+            shade(colour, 0.9 + 0.2 * (k % 2)),
+        )
     disc(draw, x, y, r * 0.34, (246, 196, 74))
 
 
@@ -325,20 +378,44 @@ def butterfly(look: Look, rng: np.random.Generator) -> Frame:
         draw = ImageDraw.Draw(img)
         for _ in range(26):
             x, y = rng.random() * W, rng.random() * H
-            disc(draw, x, y, 14 + 34 * rng.random(), shade((240, 150, 184), 0.95 + 0.6 * rng.random()))
+            disc(
+                draw,
+                x,
+                y,
+                14 + 34 * rng.random(),
+                shade((240, 150, 184), 0.95 + 0.6 * rng.random()),
+            )
         img = blurred(img, 12)
         draw = ImageDraw.Draw(img)
         for side in (0, 1):
             y0 = 40 + 230 * side
-            stroke(draw, [(-10, y0), (120, y0 + 26), (250, y0 - 4), (W + 10, y0 + 30)], (112, 76, 66), 9)
+            stroke(
+                draw,
+                [(-10, y0), (120, y0 + 26), (250, y0 - 4), (W + 10, y0 + 30)],
+                (112, 76, 66),
+                9,
+            )
             for x in range(10, W, 34):
-                _flower(draw, x + 10 * rng.normal(), y0 + 14 + 18 * rng.normal(), 19, (252, 172, 198), rng.random())
+                _flower(
+                    draw,
+                    x + 10 * rng.normal(),
+                    y0 + 14 + 18 * rng.normal(),
+                    19,
+                    (252, 172, 198),
+                    rng.random(),
+                )
         bloom = None
     else:
         img = gradient([(0, (206, 232, 186)), (0.55, (134, 190, 98)), (1, (64, 132, 62))])
         draw = ImageDraw.Draw(img)
         for _ in range(40):
-            disc(draw, rng.random() * W, 60 + rng.random() * 276, 10 + 24 * rng.random(), (150, 204, 112))
+            disc(
+                draw,
+                rng.random() * W,
+                60 + rng.random() * 276,
+                10 + 24 * rng.random(),
+                (150, 204, 112),
+            )
         img = blurred(img, 14)
         bloom = (250, 248, 250)
     if bloom:
@@ -350,9 +427,16 @@ def butterfly(look: Look, rng: np.random.Generator) -> Frame:
             _flower(draw, x, y, 15, bloom, rng.random())
     n = int(look["n"])
     size = {1: 1.75, 2: 1.25, 4: 0.9}[n]
-    spots = {1: [(224, 146)], 2: [(126, 160), (322, 126)], 4: [(92, 96), (318, 84), (170, 208), (352, 218)]}[n]
+    spots = {
+        1: [(224, 146)],
+        2: [(126, 160), (322, 126)],
+        4: [(92, 96), (318, 84), (170, 208), (352, 218)],
+    }[n]
     tilts = [float(a) for a in rng.permutation((-26, 18))]
-    base = [turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), 0, size) for o in np.linspace(0.34, 1, 6)]
+    base = [
+        turned(_butterfly(PAINT[look["colour"]], look["pattern"], o), 0, size)
+        for o in np.linspace(0.34, 1, 6)
+    ]
     pictures = [[turned(picture, tilt) for picture in base] for tilt in tilts]
     pictures = [pictures[i % 2] for i in range(n)]
     phases = rng.random((n, 3))
@@ -410,25 +494,45 @@ def caterpillar(look: Look, rng: np.random.Generator) -> Frame:
     img = gradient([(0, back[0]), (1, back[1])])
     draw = ImageDraw.Draw(img)
     for _ in range(16):
-        disc(draw, rng.random() * W, rng.random() * H, 16 + 40 * rng.random(), mix(back[0], (255, 255, 255), 0.5))
+        disc(
+            draw,
+            rng.random() * W,
+            rng.random() * H,
+            16 + 40 * rng.random(),
+            mix(back[0], (255, 255, 255), 0.5),
+        )
     img = blurred(img, 16)
     draw = ImageDraw.Draw(img)
     if place == "leaf":
         ground = np.array([232 + 22 * math.cos((x - 200) / 190) ** 2 - 22 for x in range(W)])
-        leaf = [(-30, 250), *((x, ground[x] - 4) for x in range(0, W, 8)), (W + 20, 262), (330, 316), (150, 332)]
+        leaf = [
+            (-30, 250),
+            *((x, ground[x] - 4) for x in range(0, W, 8)),
+            (W + 20, 262),
+            (330, 316),
+            (150, 332),
+        ]
         draw.polygon(leaf, fill=(86, 160, 74))
         draw.polygon([(-30, 258), (W, 268), (330, 316), (150, 332)], fill=(66, 136, 62))
         stroke(draw, [(-20, 256), (220, 266), (W, 262)], (150, 200, 120), 6)
         for x in range(10, W, 52):
-            draw.line((x, 260, x + 34, ground[min(x + 34, W - 1)] + 6), fill=(124, 184, 100), width=3)
+            draw.line(
+                (x, 260, x + 34, ground[min(x + 34, W - 1)] + 6), fill=(124, 184, 100), width=3
+            )
             draw.line((x, 262, x + 44, 316), fill=(96, 160, 84), width=3)
     elif place == "branch":
         ground = np.array([250 - 0.06 * x + 5 * math.sin(x / 40) for x in range(W)])
         for depth in range(40):
             tone = mix((150, 104, 66), (74, 48, 34), depth / 40)
-            draw.line([(x, ground[x] + depth) for x in range(0, W, 4)] + [(W, ground[-1] + depth)], fill=tone, width=3)
+            draw.line(
+                [(x, ground[x] + depth) for x in range(0, W, 4)] + [(W, ground[-1] + depth)],
+                fill=tone,
+                width=3,
+            )
         for x in (60, 372):
-            draw.polygon(_smooth([(x, 282), (x + 30, 268), (x + 76, 300), (x + 34, 312)]), fill=(96, 160, 72))
+            draw.polygon(
+                _smooth([(x, 282), (x + 30, 268), (x + 76, 300), (x + 34, 312)]), fill=(96, 160, 72)
+            )
             draw.line((x, 282, x + 72, 299), fill=(150, 196, 110), width=3)
     else:
         ground = np.array([520 - math.sqrt(318**2 - (x - 224) ** 2) for x in range(W)])
@@ -458,12 +562,22 @@ def caterpillar(look: Look, rng: np.random.Generator) -> Frame:
         for i in range(n):
             hump = wave(t, 0.66, i / n * 1.1)
             x = W / 2 + sign * ((i - (n - 1) / 2) * gap + 26 * (t - 1.5) + 5 * hump)
-            y = ground[int(min(max(x, 0), W - 1))] - r + 4 - (0.62 if long else 0.4) * r * max(hump, 0)
+            y = (
+                ground[int(min(max(x, 0), W - 1))]
+                - r
+                + 4
+                - (0.62 if long else 0.4) * r * max(hump, 0)
+            )
             spots.append((x, y))
         for x, y in spots[:-1]:
             foot = ground[int(min(max(x, 0), W - 1))]
             for d in (-0.35, 0.3):
-                stroke(pen, [(x + d * r, y + r * 0.6), (x + d * r + sign * 2, min(foot + 3, y + r * 1.2))], (70, 54, 48), 6)
+                stroke(
+                    pen,
+                    [(x + d * r, y + r * 0.6), (x + d * r + sign * 2, min(foot + 3, y + r * 1.2))],
+                    (70, 54, 48),
+                    6,
+                )
         for i, (x, y) in enumerate(spots[:-1]):
             stamp(picture, second if i % 2 else body, x, y)
         x, y = spots[-1]
@@ -478,7 +592,13 @@ def caterpillar(look: Look, rng: np.random.Generator) -> Frame:
             disc(pen, x + sign * d * r, y - 0.2 * r + nod, r * 0.26, (252, 252, 250))
             disc(pen, x + sign * (d + 0.07) * r, y - 0.17 * r + nod, r * 0.14, (26, 24, 28))
         mouth = (x + sign * 0.42 * r, y + 0.34 * r + nod)
-        pen.arc((mouth[0] - r * 0.3, mouth[1] - r * 0.24, mouth[0] + r * 0.3, mouth[1] + r * 0.22), 20, 160, (60, 30, 34), 4)
+        pen.arc(
+            (mouth[0] - r * 0.3, mouth[1] - r * 0.24, mouth[0] + r * 0.3, mouth[1] + r * 0.22),
+            20,
+            160,
+            (60, 30, 34),
+            4,
+        )
         return picture
 
     return frame
@@ -528,7 +648,13 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
     img = gradient([(0, tones[0]), (1, tones[1])])
     draw = ImageDraw.Draw(img)
     for _ in range(22):
-        disc(draw, rng.random() * W, rng.random() * H, 14 + 40 * rng.random(), mix(tones[0], tones[1], rng.random() * 0.7))
+        disc(
+            draw,
+            rng.random() * W,
+            rng.random() * H,
+            14 + 40 * rng.random(),
+            mix(tones[0], tones[1], rng.random() * 0.7),
+        )
     img = blurred(img, 14)
     if time == "night":
         glow(img, 70, 60, 110, (150, 170, 230), 0.8)
@@ -538,7 +664,12 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
     if place == "branches":
         for side in (-1, 1):
             x = W / 2 + side * 206
-            stroke(draw, [(x + side * 30, H + 10), (x, 220), (x + side * 12, 110), (x - side * 20, -10)], wood, 26)
+            stroke(
+                draw,
+                [(x + side * 30, H + 10), (x, 220), (x + side * 12, 110), (x - side * 20, -10)],
+                wood,
+                26,
+            )
             stroke(draw, [(x, 200), (x - side * 70, 286), (x - side * 116, 330)], wood, 12)
             stroke(draw, [(x + side * 8, 120), (x - side * 90, 30), (x - side * 130, 4)], wood, 12)
             stroke(draw, [(x + side * 4, 220), (x + side * 10, 110)], shade(wood, 1.2), 5)
@@ -547,7 +678,10 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
             draw.rectangle((0, y - 18, W, y + 18), fill=wood)
             draw.rectangle((0, y - 18, W, y - 11), fill=shade(wood, 1.25))
         for x in (34, 414):
-            draw.polygon([(x - 30, H), (x - 30, 20), (x, 0), (x + 30, 20), (x + 30, H)], fill=shade(wood, 0.85))
+            draw.polygon(
+                [(x - 30, H), (x - 30, 20), (x, 0), (x + 30, 20), (x + 30, H)],
+                fill=shade(wood, 0.85),
+            )
             draw.rectangle((x - 30, 22, x - 22, H), fill=shade(wood, 1.2))
             for dy in (46, 290):
                 disc(draw, x, dy, 5, shade(wood, 0.5))
@@ -567,21 +701,37 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
 
     def on(k, r):
         stretch = 1.16 if abs(math.cos(angles[k % n])) > 0.7 else 1.0
-        return (2 * (cx + r * stretch * math.cos(angles[k % n])), 2 * (cy + r * math.sin(angles[k % n])))
+        return (
+            2 * (cx + r * stretch * math.cos(angles[k % n])),
+            2 * (cy + r * math.sin(angles[k % n])),
+        )
 
     for k in range(n):
-        pen.line([(2 * cx, 2 * cy), on(k, size * (1.5 if k % 2 else 1.12))], fill=(*thread, 200), width=3)
+        pen.line(
+            [(2 * cx, 2 * cy), on(k, size * (1.5 if k % 2 else 1.12))], fill=(*thread, 200), width=3
+        )
     for ring in np.linspace(0.12, 1, 10):
         for k in range(n):
             a, b = on(k, size * ring), on(k + 1, size * ring)
-            sag = ((a[0] + b[0]) / 2 * 0.93 + 0.07 * 2 * cx, (a[1] + b[1]) / 2 * 0.93 + 0.07 * 2 * cy)
+            sag = (
+                (a[0] + b[0]) / 2 * 0.93 + 0.07 * 2 * cx,
+                (a[1] + b[1]) / 2 * 0.93 + 0.07 * 2 * cy,
+            )
             pen.line([a, sag, b], fill=(*thread, 190), width=3)
     layer = layer.resize((W, H), Image.Resampling.BOX)
     img.paste(layer, (0, 0), layer)
-    drops = [on(int(k), size * float(r)) for k, r in zip(rng.integers(0, n, 22), rng.choice(np.linspace(0.34, 1, 7), 22), strict=True)]
+    drops = [
+        on(int(k), size * float(r))
+        for k, r in zip(
+            rng.integers(0, n, 22), rng.choice(np.linspace(0.34, 1, 7), 22), strict=True
+        )
+    ]
     sparkle = rng.random(len(drops))
     colour = (36, 34, 40) if look["colour"] == "black" else PAINT[look["colour"]]
-    abdomen, front = ball(25, mix(colour, (70, 70, 84), 0.3) if look["colour"] == "black" else colour), ball(15, shade(colour, 0.8))
+    abdomen, front = (
+        ball(25, mix(colour, (70, 70, 84), 0.3) if look["colour"] == "black" else colour),
+        ball(15, shade(colour, 0.8)),
+    )
     leg = shade(colour, 0.62)
 
     def frame(t: float) -> Image.Image:
@@ -609,7 +759,12 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
                     a = ahead + side * (0.5 + 0.62 * k + swing)
                     knee = (x + 34 * math.cos(a), y + 34 * math.sin(a))
                     b = a + side * (-0.5 if k < 2 else 0.5)
-                    stroke(pen, [(x, y), knee, (knee[0] + 28 * math.cos(b), knee[1] + 28 * math.sin(b))], tone, width)
+                    stroke(
+                        pen,
+                        [(x, y), knee, (knee[0] + 28 * math.cos(b), knee[1] + 28 * math.sin(b))],
+                        tone,
+                        width,
+                    )
         disc(pen, x - fx * 18, y - fy * 18, 28, mix(leg, (255, 255, 255), 0.75))
         stamp(picture, abdomen, x - fx * 18, y - fy * 18)
         stamp(picture, front, x + fx * 12, y + fy * 12)
@@ -630,7 +785,10 @@ def spider_web(look: Look, rng: np.random.Generator) -> Frame:
             "orange": ("orange",),
             "pink": ("pink", "rosy"),
         },
-        "amount": {"few": ("a few", "a handful of", "some"), "many": ("a great many", "countless", "*myriads of")},
+        "amount": {
+            "few": ("a few", "a handful of", "some"),
+            "many": ("a great many", "countless", "*myriads of"),
+        },
         "place": {
             "meadow": ("above the tall grass", "over a meadow"),
             "forest": ("among the trees of a dark forest", "in the woods", "between tree trunks"),
@@ -670,21 +828,35 @@ def fireflies(look: Look, rng: np.random.Generator) -> Frame:
             near = k >= 3
             wide, tone = (30, (9, 16, 26)) if near else (18, (20, 34, 60))
             x += 14 * rng.normal()
-            draw.polygon([(x - wide, 330), (x - wide * 0.6, 0), (x + wide * 0.6, 0), (x + wide, 330)], fill=tone)
+            draw.polygon(
+                [(x - wide, 330), (x - wide * 0.6, 0), (x + wide * 0.6, 0), (x + wide, 330)],
+                fill=tone,
+            )
             for side in (-1, 1):
                 y = 60 + 60 * rng.random()
-                stroke(draw, [(x, y + 50), (x + side * 60, y), (x + side * 90, y - 40)], tone, wide * 0.3)
+                stroke(
+                    draw,
+                    [(x, y + 50), (x + side * 60, y), (x + side * 90, y - 40)],
+                    tone,
+                    wide * 0.3,
+                )
         _grass(rng, img, 130, 300, 34, (12, 40, 36))
     elif place == "lake":
         _water(rng, img, 208, (46, 72, 116), (12, 22, 52))
         line = ridge(rng, W, 180, 202, 160)
         shore = Image.new("L", img.size)
-        ImageDraw.Draw(shore).polygon([*((x, float(line[x])) for x in range(0, W, 3)), (W, 210), (0, 210)], fill=255)
+        ImageDraw.Draw(shore).polygon(
+            [*((x, float(line[x])) for x in range(0, W, 3)), (W, 210), (0, 210)], fill=255
+        )
         img.paste((14, 28, 50), (0, 0), shore)
         if look["moon"] != "none":
             for k in range(16):
                 wide = 5 + 22 * rng.random()
-                ImageDraw.Draw(img).line((352 - wide, 216 + 7 * k, 352 + wide, 216 + 7 * k), fill=(186, 190, 200), width=2)
+                ImageDraw.Draw(img).line(
+                    (352 - wide, 216 + 7 * k, 352 + wide, 216 + 7 * k),
+                    fill=(186, 190, 200),
+                    width=2,
+                )
         _grass(rng, img, 60, 330, 60, (8, 26, 32))
     else:
         fill_below(img, ridge(rng, W, 226, 258, 220), (22, 50, 62), (10, 26, 34))
@@ -695,7 +867,9 @@ def fireflies(look: Look, rng: np.random.Generator) -> Frame:
         shadow(img, 206, 318, 120, 16, 0.6)
         glass = Image.new("RGBA", img.size, (0, 0, 0, 0))
         pen = ImageDraw.Draw(glass)
-        pen.rounded_rectangle((108, 84, 304, 318), 40, fill=(170, 210, 230, 46), outline=(214, 236, 246, 200), width=5)
+        pen.rounded_rectangle(
+            (108, 84, 304, 318), 40, fill=(170, 210, 230, 46), outline=(214, 236, 246, 200), width=5
+        )
         pen.rounded_rectangle((122, 110, 138, 290), 8, fill=(255, 255, 255, 90))
         pen.rounded_rectangle((132, 56, 280, 92), 8, fill=(150, 104, 66, 255))
         pen.rounded_rectangle((132, 56, 280, 68), 6, fill=(196, 146, 96, 255))
@@ -743,7 +917,9 @@ def _crickets(rng: np.random.Generator) -> np.ndarray:
     return sounds.together(sounds.at(times, pulse, 0.4), sounds.at(times[::2] + 0.17, pulse, 0.2))
 
 
-def _undersea(rng: np.random.Generator, top: Colour, bottom: Colour, floor: Colour | None) -> Image.Image:
+def _undersea(
+    rng: np.random.Generator, top: Colour, bottom: Colour, floor: Colour | None
+) -> Image.Image:
     """Water with slanting light and, where a colour is given, a sandy floor."""
     img = gradient([(0, top), (1, bottom)])
     rays = Image.new("L", (W // 4, H // 4))
@@ -752,14 +928,20 @@ def _undersea(rng: np.random.Generator, top: Colour, bottom: Colour, floor: Colo
         x += 8 * rng.random()
         pen.polygon([(x, -2), (x + 9, -2), (x - 8, 78), (x - 30, 78)], fill=70)
     fade = gradient([(0, (255,) * 3), (1, (20,) * 3)], rays.size).getchannel(0)
-    rays = Image.fromarray((np.asarray(blurred(rays, 3), np.uint16) * np.asarray(fade) // 255).astype(np.uint8))
-    img.paste(mix(top, (255, 255, 255), 0.7), (0, 0), rays.resize((W, H), Image.Resampling.BILINEAR))
+    rays = Image.fromarray(
+        (np.asarray(blurred(rays, 3), np.uint16) * np.asarray(fade) // 255).astype(np.uint8)
+    )
+    img.paste(
+        mix(top, (255, 255, 255), 0.7), (0, 0), rays.resize((W, H), Image.Resampling.BILINEAR)
+    )
     if floor:
         fill_below(img, ridge(rng, W, 284, 304, 150), floor, shade(floor, 0.62))
     return img
 
 
-def _coral(rng: np.random.Generator, img: Image.Image, x: float, y: float, tall: float, colour: Colour) -> None:
+def _coral(
+    rng: np.random.Generator, img: Image.Image, x: float, y: float, tall: float, colour: Colour
+) -> None:
     draw = ImageDraw.Draw(img)
     todo = [(x, y, -math.pi / 2, tall, 4)]
     while todo:
@@ -767,7 +949,9 @@ def _coral(rng: np.random.Generator, img: Image.Image, x: float, y: float, tall:
         x1, y1 = x0 + size * math.cos(a), y0 + size * math.sin(a)
         stroke(draw, [(x0, y0), (x1, y1)], shade(colour, 0.6 + 0.13 * (4 - left)), 3 + 3 * left)
         if left > 1:
-            todo += [(x1, y1, a + d + 0.15 * rng.normal(), size * 0.72, left - 1) for d in (-0.5, 0.45)]
+            todo += [
+                (x1, y1, a + d + 0.15 * rng.normal(), size * 0.72, left - 1) for d in (-0.5, 0.45)
+            ]
 
 
 def _rising(draw: ImageDraw.ImageDraw, bubbles: np.ndarray, t: float, colour: Colour) -> None:
@@ -788,15 +972,25 @@ def _bell(colour: Colour, squeeze: float) -> Image.Image:
         for i in range(14):
             k = 1 - i / 15
             tone = shade(colour, 0.74 + 0.05 * i) if i < 6 else shade(colour, 1.0 + 0.045 * (i - 5))
-            box = ((75 - rx * k) * s, (84 - ry * k - 4 * i * 0.3) * s, (75 + rx * k) * s, (84 + ry * k) * s)
+            box = (
+                (75 - rx * k) * s,
+                (84 - ry * k - 4 * i * 0.3) * s,
+                (75 + rx * k) * s,
+                (84 + ry * k) * s,
+            )
             draw.chord(box, 180, 360, fill=(*tone, 215))
         n = 7
         for i in range(n):  # frilled rim
             x = 75 - rx + 2 * rx * (i + 0.5) / n
             r = rx / n + 1.5
-            draw.ellipse(((x - r) * s, 76 * s, (x + r) * s, (76 + 2 * r) * s), fill=(*shade(colour, 1.25), 235))
-        draw.ellipse(((75 - rx * 0.5) * s, (84 - ry * 0.82) * s, (75 - rx * 0.12) * s, (84 - ry * 0.5) * s),
-                     fill=(*shade(colour, 1.75), 235))
+            draw.ellipse(
+                ((x - r) * s, 76 * s, (x + r) * s, (76 + 2 * r) * s),
+                fill=(*shade(colour, 1.25), 235),
+            )
+        draw.ellipse(
+            ((75 - rx * 0.5) * s, (84 - ry * 0.82) * s, (75 - rx * 0.12) * s, (84 - ry * 0.5) * s),
+            fill=(*shade(colour, 1.75), 235),
+        )
 
     return sprite(150, 120, paint)
 
@@ -839,16 +1033,31 @@ def jellyfish(look: Look, rng: np.random.Generator) -> Frame:
         "black": ((20, 28, 52), (4, 6, 16)),
         "green": ((140, 214, 160), (20, 92, 84)),
     }[water]
-    img = _undersea(rng, top, bottom, mix(bottom, (220, 200, 150), 0.3) if look["company"] == "coral" else None)
+    img = _undersea(
+        rng, top, bottom, mix(bottom, (220, 200, 150), 0.3) if look["company"] == "coral" else None
+    )
     if look["company"] == "coral":
         for x in (16, 84, 150, 226, 300, 372, 434):
-            _coral(rng, img, x, 318 + 10 * rng.random(), 26 + 10 * rng.random(), mix((226, 66, 76), bottom, 0.12))
+            _coral(
+                rng,
+                img,
+                x,
+                318 + 10 * rng.random(),
+                26 + 10 * rng.random(),
+                mix((226, 66, 76), bottom, 0.12),
+            )
     n = int(look["n"])
     size = {1: 1.55, 2: 1.1, 4: 0.78}[n]
     colour = PAINT[look["colour"]]
     bells = [turned(_bell(colour, k / 7), 0, size) for k in range(8)]
-    spots = {1: [(224, 120)], 2: [(126, 150), (318, 104)], 4: [(84, 92), (196, 170), (290, 74), (378, 176)]}[n]
-    spots = [(x + 14 * rng.normal(), y - (34 if look["company"] == "coral" else 4)) for x, y in spots]
+    spots = {
+        1: [(224, 120)],
+        2: [(126, 150), (318, 104)],
+        4: [(84, 92), (196, 170), (290, 74), (378, 176)],
+    }[n]
+    spots = [
+        (x + 14 * rng.normal(), y - (34 if look["company"] == "coral" else 4)) for x, y in spots
+    ]
     phases = rng.random((n, 2))
     bubbles = rng.random((18, 3))
     shoal = np.column_stack([rng.random(9) * W, 50 + rng.random(9) * 240])
@@ -859,7 +1068,9 @@ def jellyfish(look: Look, rng: np.random.Generator) -> Frame:
         pen = ImageDraw.Draw(picture)
         if look["company"] == "fish":
             for i, (x, y) in enumerate(shoal):
-                stamp(picture, silver, (x + 30 * t + 20) % (W + 40) - 20, y + 4 * wave(t, 0.5, i / 9))
+                stamp(
+                    picture, silver, (x + 30 * t + 20) % (W + 40) - 20, y + 4 * wave(t, 0.5, i / 9)
+                )
         elif look["company"] == "bubbles":
             _rising(pen, bubbles, t, mix(top, (255, 255, 255), 0.7))
         for (x, y), (a, b) in zip(spots, phases, strict=True):
@@ -871,11 +1082,16 @@ def jellyfish(look: Look, rng: np.random.Generator) -> Frame:
                 root = x + reach * (k - 3) / 3.6
                 length = (96 + 34 * math.cos(k * 2.1)) * size
                 line = [
-                    (root + (5 + 11 * u) * size * math.sin(6 * u - 3.6 * t + k * 0.7 + 6 * a), y + 30 * size + u * length)
+                    (
+                        root + (5 + 11 * u) * size * math.sin(6 * u - 3.6 * t + k * 0.7 + 6 * a),
+                        y + 30 * size + u * length,
+                    )
                     for u in np.linspace(0, 1, 9)
                 ]
                 thick = k in (2, 3, 4)
-                stroke(pen, line, shade(colour, 1.2 if thick else 0.92), (9 if thick else 3.5) * size)
+                stroke(
+                    pen, line, shade(colour, 1.2 if thick else 0.92), (9 if thick else 3.5) * size
+                )
             stamp(picture, bells[round(7 * pulse)], x, y)
         return picture
 
@@ -919,7 +1135,9 @@ def _little_fish(draw: ImageDraw.ImageDraw, s: float, colour: Colour) -> None:
         "a {pattern} snake, {colour} [and long], (winds|slithers) {facing} {place}",
         "a long {colour} snake flicks its tongue [while it slithers {facing}] {place}",
     ),
-    sound=lambda look, rng: 0.35 * sounds.hiss(rng, 1800, 6000) * (0.5 + 0.5 * np.sin(4 * sounds.seconds())) ** 2,
+    sound=lambda look, rng: (
+        0.35 * sounds.hiss(rng, 1800, 6000) * (0.5 + 0.5 * np.sin(4 * sounds.seconds())) ** 2
+    ),
 )
 def snake(look: Look, rng: np.random.Generator) -> Frame:
     place = look["place"]
@@ -935,7 +1153,10 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
         img = gradient([(0, (214, 190, 140)), (0.3, (190, 150, 96)), (1, (150, 108, 66))])
         draw = ImageDraw.Draw(img)
         for x in range(10, W, 46):
-            draw.rectangle((x - 10 * rng.random(), 0, x + 22, 100), fill=mix((96, 68, 50), (190, 150, 96), 0.4 * rng.random()))
+            draw.rectangle(
+                (x - 10 * rng.random(), 0, x + 22, 100),
+                fill=mix((96, 68, 50), (190, 150, 96), 0.4 * rng.random()),
+            )
     else:
         fill_below(img, far, mix(ground[0], (170, 190, 210), 0.5))
     fill_below(img, np.full(W, 92.0), ground[0], ground[1])
@@ -944,24 +1165,45 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
         x, y = rng.random() * W, 96 + depth**1.2 * 250
         r = 3 + 15 * depth
         if place == "desert" and depth > 0.1:
-            draw.arc((x - 2.4 * r, y - r * 0.5, x + 2.4 * r, y + r * 0.5), 200, 340, fill=shade(ground[1], 0.93), width=2)
+            draw.arc(
+                (x - 2.4 * r, y - r * 0.5, x + 2.4 * r, y + r * 0.5),
+                200,
+                340,
+                fill=shade(ground[1], 0.93),
+                width=2,
+            )
         elif place == "grass":
             for d in (-0.4, 0.0, 0.4):
                 tone = shade(ground[1], 0.8 + 0.5 * rng.random())
-                draw.polygon([(x + d * r - 2, y), (x + 2 * d * r, y - 1.5 * r), (x + d * r + 2, y)], fill=tone)
+                draw.polygon(
+                    [(x + d * r - 2, y), (x + 2 * d * r, y - 1.5 * r), (x + d * r + 2, y)],
+                    fill=tone,
+                )
         elif place == "forest":
-            tone = ((206, 120, 50), (184, 84, 44), (216, 166, 74), (130, 84, 50))[int(4 * rng.random())]
+            tone = ((206, 120, 50), (184, 84, 44), (216, 166, 74), (130, 84, 50))[
+                int(4 * rng.random())
+            ]
             a = 6.28 * rng.random()
-            leaf = [(x + r * math.cos(a + b) * k, y + 0.6 * r * math.sin(a + b) * k) for b, k in ((0, 1), (1.2, 0.5), (3.14, 1), (4.6, 0.5))]
+            leaf = [
+                (x + r * math.cos(a + b) * k, y + 0.6 * r * math.sin(a + b) * k)
+                for b, k in ((0, 1), (1.2, 0.5), (3.14, 1), (4.6, 0.5))
+            ]
             draw.polygon(_smooth(leaf, 4), fill=shade(tone, 0.62 + 0.3 * rng.random()))
         elif place == "stones":
             tone = shade((150, 154, 160), 0.75 + 0.45 * rng.random())
-            draw.ellipse((x - 1.3 * r, y - 0.7 * r, x + 1.3 * r, y + 0.8 * r), fill=shade(tone, 0.7))
+            draw.ellipse(
+                (x - 1.3 * r, y - 0.7 * r, x + 1.3 * r, y + 0.8 * r), fill=shade(tone, 0.7)
+            )
             draw.ellipse((x - 1.3 * r, y - 0.8 * r, x + 1.1 * r, y + 0.55 * r), fill=tone)
     if place == "desert":
         for x, size in ((58, 1.0), (396, 0.8)):
             for dx, y0, y1 in ((0, 130, 30), (-26, 84, 54), (26, 96, 62)):
-                stroke(draw, [(x, y0), (x + dx * size, y0), (x + dx * size, 130 - (130 - y1) * size)], (74, 128, 80), 15 * size)
+                stroke(
+                    draw,
+                    [(x, y0), (x + dx * size, y0), (x + dx * size, 130 - (130 - y1) * size)],
+                    (74, 128, 80),
+                    15 * size,
+                )
     colour = (52, 52, 62) if look["colour"] == "black" else PAINT[look["colour"]]
     mark = (240, 226, 150) if look["colour"] == "black" else (56, 40, 44)
     sign = 1 if look["facing"] == "right" else -1
@@ -978,9 +1220,18 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
             r = 17 * min(1.0, 0.16 + i / 34) * (1 - 0.25 * ease((i - 76) / 14))
             body.append((x, y, r))
         for x, y, r in body[::2]:
-            pen.ellipse((x - r + 6, y - r * 0.4 + 12, x + r + 10, y + r * 0.6 + 14), fill=shade(ground[1], 0.55))
+            pen.ellipse(
+                (x - r + 6, y - r * 0.4 + 12, x + r + 10, y + r * 0.6 + 14),
+                fill=shade(ground[1], 0.55),
+            )
         for x, y, r in body:
-            disc(pen, x, y + 1, r + 2.2, shade(colour, 0.42) if look["colour"] != "black" else (16, 16, 20))
+            disc(
+                pen,
+                x,
+                y + 1,
+                r + 2.2,
+                shade(colour, 0.42) if look["colour"] != "black" else (16, 16, 20),
+            )
         for i, (x, y, r) in enumerate(body):
             band = look["pattern"] == "bands" and i % 10 < 4 and i < 82
             disc(pen, x, y, r, shade(mark if band else colour, 0.82))
@@ -989,7 +1240,10 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
             disc(pen, x, y - r * 0.18, r * 0.66, shade(mark if band else colour, 1.1))
         if look["pattern"] == "spots":
             for x, y, r in body[12:82:7]:
-                pen.polygon([(x - r * 0.85, y), (x, y - r * 0.75), (x + r * 0.85, y), (x, y + r * 0.75)], fill=mark)
+                pen.polygon(
+                    [(x - r * 0.85, y), (x, y - r * 0.75), (x + r * 0.85, y), (x, y + r * 0.75)],
+                    fill=mark,
+                )
         for x, y, r in body[8:84:2]:
             disc(pen, x, y - r * 0.5, r * 0.14, shade(colour, 1.6))
         x, y, _ = body[-1]
@@ -1000,7 +1254,11 @@ def snake(look: Look, rng: np.random.Generator) -> Frame:
             tip = (x + fx * (30 + out), y + fy * (30 + out))
             pen.line([(x + fx * 22, y + fy * 22), tip], fill=(206, 30, 60), width=4)
             for d in (-1, 1):
-                pen.line([tip, (tip[0] + fx * 8 - d * fy * 6, tip[1] + fy * 8 + d * fx * 6)], fill=(206, 30, 60), width=3)
+                pen.line(
+                    [tip, (tip[0] + fx * 8 - d * fy * 6, tip[1] + fy * 8 + d * fx * 6)],
+                    fill=(206, 30, 60),
+                    width=3,
+                )
         for grow, tone in ((2.2, shade(colour, 0.42)), (0, shade(colour, 0.92))):
             disc(pen, x + fx * 4, y + fy * 4, 19 + grow, tone)
             disc(pen, x + fx * 17, y + fy * 17, 13 + grow, tone)
@@ -1028,9 +1286,23 @@ def _rabbit(colour: Colour, leap: float) -> Image.Image:
         for far, tone in ((True, shade(colour, 0.55)), (False, dark)):
             d = 8 if far else 0
             if leap > 0.5 or far:
-                limb([(58 + d, 98), (44 - 22 * leap + d, 116 - 6 * leap), (66 - 58 * leap + d, 134 - 12 * leap)], 13, tone)
-            limb([(112 + d, 98), (116 + 12 * leap + d, 116), (116 + 30 * leap + d, 136 - 10 * leap)], 11, tone)
-        disc(draw, 24 * s, 92 * s, 13 * s, (250, 248, 244) if sum(colour) < 640 else (255, 255, 255))
+                limb(
+                    [
+                        (58 + d, 98),
+                        (44 - 22 * leap + d, 116 - 6 * leap),
+                        (66 - 58 * leap + d, 134 - 12 * leap),
+                    ],
+                    13,
+                    tone,
+                )
+            limb(
+                [(112 + d, 98), (116 + 12 * leap + d, 116), (116 + 30 * leap + d, 136 - 10 * leap)],
+                11,
+                tone,
+            )
+        disc(
+            draw, 24 * s, 92 * s, 13 * s, (250, 248, 244) if sum(colour) < 640 else (255, 255, 255)
+        )
         oval(74, 88 - 3 * leap, 50 + 5 * leap, 35 - 5 * leap, dark)
         oval(75, 84 - 3 * leap, 48 + 5 * leap, 31 - 5 * leap, colour)
         oval(80, 72 - 2 * leap, 34, 15, shade(colour, 1.14))
@@ -1089,8 +1361,14 @@ def hopping_rabbit(look: Look, rng: np.random.Generator) -> Frame:
     base = {"meadow": (112, 178, 84), "snow": (226, 234, 246), "garden": (140, 98, 66)}[place]
     ground = _lit(base, time)
     hill = ridge(rng, W, 150, 186, 220)
-    fill_below(img, hill, _lit(mix(base if place != "garden" else (112, 170, 90), (150, 180, 200), 0.4), time))
-    _pines(rng, img, hill, 26, 50, _lit((58, 110, 84) if place != "snow" else (120, 150, 160), time))
+    fill_below(
+        img,
+        hill,
+        _lit(mix(base if place != "garden" else (112, 170, 90), (150, 180, 200), 0.4), time),
+    )
+    _pines(
+        rng, img, hill, 26, 50, _lit((58, 110, 84) if place != "snow" else (120, 150, 160), time)
+    )
     fill_below(img, ridge(rng, W, 198, 210, 260), ground, shade(ground, 0.72))
     draw = ImageDraw.Draw(img)
     if place == "meadow":
@@ -1105,20 +1383,44 @@ def hopping_rabbit(look: Look, rng: np.random.Generator) -> Frame:
             draw.line((0, y + 10, W, y + 10), fill=shade(ground, 0.7), width=8 + row)
             for x in range(-10 + 22 * (row % 2), W, 44):
                 k = 0.7 + 0.14 * row
-                draw.polygon([(x - 7 * k, y), (x + 7 * k, y), (x + 4 * k, y + 11 * k), (x - 4 * k, y + 11 * k)], fill=_lit((240, 130, 44), time))
+                draw.polygon(
+                    [
+                        (x - 7 * k, y),
+                        (x + 7 * k, y),
+                        (x + 4 * k, y + 11 * k),
+                        (x - 4 * k, y + 11 * k),
+                    ],
+                    fill=_lit((240, 130, 44), time),
+                )
                 for d in (-10, -4, 4, 10):
-                    draw.line((x, y, x + d * k, y - 18 * k), fill=_lit((80, 160, 64), time), width=4)
+                    draw.line(
+                        (x, y, x + d * k, y - 18 * k), fill=_lit((80, 160, 64), time), width=4
+                    )
     else:
         for _ in range(26):
             x, y, r = rng.random() * W, 224 + 110 * rng.random(), 12 + 24 * rng.random()
-            draw.ellipse((x - r, y - r * 0.2, x + r, y + r * 0.2), fill=mix(ground, (150, 170, 205) if time == "day" else shade(ground, 0.8), 0.45))
+            draw.ellipse(
+                (x - r, y - r * 0.2, x + r, y + r * 0.2),
+                fill=mix(ground, (150, 170, 205) if time == "day" else shade(ground, 0.8), 0.45),
+            )
     n = int(look["n"])
     size = {1: 1.3, 2: 0.95, 3: 0.76}[n]
-    base_colour = {"white": (248, 246, 242), "black": (56, 54, 62), "grey": (140, 146, 156), "brown": (146, 94, 58)}
+    base_colour = {
+        "white": (248, 246, 242),
+        "black": (56, 54, 62),
+        "grey": (140, 146, 156),
+        "brown": (146, 94, 58),
+    }
     colour = _lit(base_colour[look["colour"]], time, 0.25)
     poses = [turned(_flip(_rabbit(colour, k / 5), look["facing"]), 0, size) for k in range(6)]
     sign = 1 if look["facing"] == "right" else -1
-    lanes = [((i - (n - 1) / 2) * (150 if n == 2 else 116) + 6 * rng.normal(), 244 + (26, -6, 14)[i % 3] * (n > 1)) for i in range(n)]
+    lanes = [
+        (
+            (i - (n - 1) / 2) * (150 if n == 2 else 116) + 6 * rng.normal(),
+            244 + (26, -6, 14)[i % 3] * (n > 1),
+        )
+        for i in range(n)
+    ]
     phases = np.arange(n) / n + 0.3 * rng.random()
 
     def frame(t: float) -> Image.Image:
@@ -1141,9 +1443,29 @@ def _duck(body: Colour, head: Colour, bill: Colour) -> Image.Image:
     """A swimming duck, facing right; its waterline is y = 88; 130 x 100."""
 
     def paint(draw, s):
-        shape = _smooth([(6, 58), (22, 64), (52, 54), (84, 58), (104, 66), (108, 78), (96, 90), (40, 90), (18, 78)])
+        shape = _smooth(
+            [
+                (6, 58),
+                (22, 64),
+                (52, 54),
+                (84, 58),
+                (104, 66),
+                (108, 78),
+                (96, 90),
+                (40, 90),
+                (18, 78),
+            ]
+        )
         draw.polygon(_scaled(shape, s), fill=shade(body, 0.76))
-        draw.polygon(_scaled(_smooth([(8, 59), (24, 65), (52, 55), (84, 59), (102, 67), (98, 80), (40, 80), (22, 74)]), s), fill=body)
+        draw.polygon(
+            _scaled(
+                _smooth(
+                    [(8, 59), (24, 65), (52, 55), (84, 59), (102, 67), (98, 80), (40, 80), (22, 74)]
+                ),
+                s,
+            ),
+            fill=body,
+        )
         stroke(draw, _scaled([(94, 70), (96, 50), (98, 34)], s), head, 20 * s)
         disc(draw, 99 * s, 28 * s, 18 * s, head)
         disc(draw, 95 * s, 22 * s, 10 * s, shade(head, 1.16))
@@ -1154,7 +1476,10 @@ def _duck(body: Colour, head: Colour, bill: Colour) -> Image.Image:
         disc(draw, 106 * s, 22 * s, 1 * s, (255, 255, 255))
         wing = _smooth([(28, 62), (56, 56), (84, 64), (78, 78), (50, 80), (24, 70)])
         draw.polygon(_scaled(wing, s), fill=shade(body, 0.84))
-        draw.polygon(_scaled(_smooth([(34, 62), (56, 58), (80, 65), (72, 73), (50, 74)]), s), fill=shade(body, 1.12))
+        draw.polygon(
+            _scaled(_smooth([(34, 62), (56, 58), (80, 65), (72, 73), (50, 74)]), s),
+            fill=shade(body, 1.12),
+        )
 
     return sprite(130, 100, paint)
 
@@ -1184,7 +1509,9 @@ def _duck(body: Colour, head: Colour, bill: Colour) -> Image.Image:
         "{plants} a {colour} duck leads {n} {n|duckling|ducklings} over the pond [{time}]",
     ),
     sound=lambda look, rng: sounds.together(
-        sounds.at(np.sort(rng.random(4)) * 2.6, sounds.tone(420, 0.16, 0.08, (1, 0.9, 0.8, 0.7, 0.5)), 0.7),
+        sounds.at(
+            np.sort(rng.random(4)) * 2.6, sounds.tone(420, 0.16, 0.08, (1, 0.9, 0.8, 0.7, 0.5)), 0.7
+        ),
         0.12 * sounds.hiss(rng, 300, 2000),
     ),
 )
@@ -1210,7 +1537,12 @@ def ducks_on_pond(look: Look, rng: np.random.Generator) -> Frame:
         for _ in range(22):
             depth = rng.random()
             x, y, r = rng.random() * W, 146 + 184 * depth, 9 + 15 * depth
-            draw.pieslice((x - r * 1.4, y - r * 0.5, x + r * 1.4, y + r * 0.5), 20, 340, fill=_lit((76, 158, 82), time))
+            draw.pieslice(
+                (x - r * 1.4, y - r * 0.5, x + r * 1.4, y + r * 0.5),
+                20,
+                340,
+                fill=_lit((76, 158, 82), time),
+            )
             if rng.random() < 0.6:
                 _flower(draw, x, y - r * 0.3, r * 0.85, _lit((246, 150, 186), time, 0.5))
     front = Image.new("RGBA", img.size, (0, 0, 0, 0))
@@ -1237,7 +1569,10 @@ def ducks_on_pond(look: Look, rng: np.random.Generator) -> Frame:
     big, small = {1: (1.5, 0.74), 2: (1.35, 0.66), 3: (1.25, 0.6), 5: (1.1, 0.5)}[n]
     start = (n * gap + 40) / 2
     birds = [(start - 40, 222.0, big, mother)]
-    birds += [(start - 40 - 70 * big * 0.6 - gap * (i + 0.6), 236.0 + 8 * (i % 2), small, child) for i in range(n)]
+    birds += [
+        (start - 40 - 70 * big * 0.6 - gap * (i + 0.6), 236.0 + 8 * (i % 2), small, child)
+        for i in range(n)
+    ]
     sign = 1 if look["facing"] == "right" else -1
     ready = []
     for x, y, size, bird in birds:
@@ -1257,8 +1592,18 @@ def ducks_on_pond(look: Look, rng: np.random.Generator) -> Frame:
             for k in range(3):
                 u = (0.5 * t + k / 3) % 1
                 w = (46 + 46 * u) * size
-                pen.arc((x - sign * 26 * u * size - w, line - 7 * size - w * 0.12, x - sign * 26 * u * size + w, line + 4 * size + w * 0.12), 10, 170,
-                        fill=mix(foam, (80, 130, 160), 0.3 + 0.6 * u), width=2)
+                pen.arc(
+                    (
+                        x - sign * 26 * u * size - w,
+                        line - 7 * size - w * 0.12,
+                        x - sign * 26 * u * size + w,
+                        line + 4 * size + w * 0.12,
+                    ),
+                    10,
+                    170,
+                    fill=mix(foam, (80, 130, 160), 0.3 + 0.6 * u),
+                    width=2,
+                )
             stamp(picture, bird, x, y)
         if plants == "reeds":
             picture.paste(front, (0, 0), front)
@@ -1273,18 +1618,45 @@ def _fish(colour: Colour, striped: bool, wag: float) -> Image.Image:
     def paint(draw, s):
         fin = shade(colour, 0.74)
         tail = 26 + 10 * (1 - abs(wag))
-        draw.polygon(_scaled([(30, 40), (30 - tail, 18 + 6 * wag), (12, 40 + 4 * wag), (30 - tail, 62 + 6 * wag)], s), fill=fin)
+        draw.polygon(
+            _scaled(
+                [
+                    (30, 40),
+                    (30 - tail, 18 + 6 * wag),
+                    (12, 40 + 4 * wag),
+                    (30 - tail, 62 + 6 * wag),
+                ],
+                s,
+            ),
+            fill=fin,
+        )
         draw.polygon(_scaled(_smooth([(46, 22), (58, 4), (84, 8), (90, 22)]), s), fill=fin)
         draw.polygon(_scaled(_smooth([(54, 58), (60, 74), (76, 70), (80, 56)]), s), fill=fin)
-        body = _smooth([(24, 40), (48, 18), (82, 16), (108, 30), (114, 41), (106, 52), (82, 64), (48, 60)])
+        body = _smooth(
+            [(24, 40), (48, 18), (82, 16), (108, 30), (114, 41), (106, 52), (82, 64), (48, 60)]
+        )
         draw.polygon(_scaled(body, s), fill=shade(colour, 0.84))
-        draw.polygon(_scaled(_smooth([(30, 39), (50, 20), (82, 18), (106, 30), (100, 42), (60, 46)]), s), fill=shade(colour, 1.08))
+        draw.polygon(
+            _scaled(_smooth([(30, 39), (50, 20), (82, 18), (106, 30), (100, 42), (60, 46)]), s),
+            fill=shade(colour, 1.08),
+        )
         if striped:
             for x, w, half in ((48, 9, 19), (70, 10, 22.5), (91, 8, 17)):
-                pts = [(x - w / 2, 40 - half), (x + w / 2, 40 - half), (x + w / 2 + 4, 40), (x + w / 2, 40 + half), (x - w / 2, 40 + half), (x - w / 2 + 4, 40)]
+                pts = [
+                    (x - w / 2, 40 - half),
+                    (x + w / 2, 40 - half),
+                    (x + w / 2 + 4, 40),
+                    (x + w / 2, 40 + half),
+                    (x - w / 2, 40 + half),
+                    (x - w / 2 + 4, 40),
+                ]
                 draw.polygon(_scaled(pts, s), fill=(250, 248, 242))
                 for a in (x - w / 2, x + w / 2):
-                    draw.line(_scaled([(a, 40 - half), (a + 4, 40), (a, 40 + half)], s), fill=(40, 34, 44), width=int(2 * s))
+                    draw.line(
+                        _scaled([(a, 40 - half), (a + 4, 40), (a, 40 + half)], s),
+                        fill=(40, 34, 44),
+                        width=int(2 * s),
+                    )
         draw.polygon(_scaled(_smooth([(66, 44), (56, 58 + 4 * wag), (76, 54)]), s), fill=fin)
         disc(draw, 101 * s, 34 * s, 6 * s, (252, 252, 248))
         disc(draw, 102 * s, 34 * s, 3.4 * s, (20, 20, 26))
@@ -1303,7 +1675,10 @@ def _fish(colour: Colour, striped: bool, wag: float) -> Image.Image:
             "black": ("black",),
         },
         "pattern": {"plain": ("plain", "unstriped"), "striped": ("white-striped", "striped")},
-        "amount": {"few": ("a few big", "five large"), "many": ("a shoal of small", "a swarm of little", "*scores of small")},
+        "amount": {
+            "few": ("a few big", "five large"),
+            "many": ("a shoal of small", "a swarm of little", "*scores of small"),
+        },
         "place": {
             "reef": ("over a coral reef", "above bright corals"),
             "deep": ("in the deep blue sea", "in open blue water"),
@@ -1330,13 +1705,28 @@ def fish_school(look: Look, rng: np.random.Generator) -> Frame:
     img = _undersea(rng, top, bottom, floor)
     if place == "reef":
         for x in (20, 70, 128, 190, 262, 322, 380, 432):
-            tone = ((236, 96, 120), (246, 170, 72), (170, 110, 200), (90, 190, 170))[int(4 * rng.random())]
-            _coral(rng, img, x + 8 * rng.normal(), 320 + 12 * rng.random(), 24 + 12 * rng.random(), tone)
-    weeds = [(x + 10 * rng.normal(), 150 + 130 * rng.random(), rng.random(), rng.random()) for x in range(10, W, 34)]
+            tone = ((236, 96, 120), (246, 170, 72), (170, 110, 200), (90, 190, 170))[
+                int(4 * rng.random())
+            ]
+            _coral(
+                rng,
+                img,
+                x + 8 * rng.normal(),
+                320 + 12 * rng.random(),
+                24 + 12 * rng.random(),
+                tone,
+            )
+    weeds = [
+        (x + 10 * rng.normal(), 150 + 130 * rng.random(), rng.random(), rng.random())
+        for x in range(10, W, 34)
+    ]
     few = look["amount"] == "few"
     colour = (46, 46, 58) if look["colour"] == "black" else PAINT[look["colour"]]
     size = 0.98 if few else 0.44
-    fish = [turned(_flip(_fish(colour, look["pattern"] == "striped", w), look["facing"]), 0, size) for w in np.linspace(-1, 1, 7)]
+    fish = [
+        turned(_flip(_fish(colour, look["pattern"] == "striped", w), look["facing"]), 0, size)
+        for w in np.linspace(-1, 1, 7)
+    ]
     if few:
         spots = [(96, -64), (110, 44), (-24, -10), (-130, -72), (-138, 56)]
     else:
@@ -1355,7 +1745,9 @@ def fish_school(look: Look, rng: np.random.Generator) -> Frame:
         for k in range(1, 9):
             px, py = line[k]
             d = 1 if k % 2 else -1
-            pen.polygon([(px, py + 5), (px + d * 22, py - 10), (px, py - 9)], fill=shade(tone, 1.12))
+            pen.polygon(
+                [(px, py + 5), (px + d * 22, py - 10), (px, py - 9)], fill=shade(tone, 1.12)
+            )
 
     def frame(t: float) -> Image.Image:
         picture = img.copy()

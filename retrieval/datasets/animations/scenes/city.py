@@ -54,7 +54,11 @@ _FACING = {"left": ("to the left", "leftwards"), "right": ("to the right", "righ
 
 def _lit(colour: Colour, time: str) -> Colour:
     """The colour in the light of that time of day."""
-    return mix(shade(colour, _DIM[time]), SKY[time][0][1], {"day": 0.0, "dawn": 0.12, "dusk": 0.2, "night": 0.3}[time])
+    return mix(
+        shade(colour, _DIM[time]),
+        SKY[time][0][1],
+        {"day": 0.0, "dawn": 0.12, "dusk": 0.2, "night": 0.3}[time],
+    )
 
 
 def _heaven(rng: np.random.Generator, time: str, horizon: float = 0.75) -> Image.Image:
@@ -65,7 +69,11 @@ def _heaven(rng: np.random.Generator, time: str, horizon: float = 0.75) -> Image
         glow(img, 372, 56, 90, (150, 164, 210), 0.7)
         disc(ImageDraw.Draw(img), 372, 56, 23, (246, 240, 220))
     else:
-        cover = clouds(rng, {"day": (255, 255, 255), "dawn": (255, 226, 216), "dusk": (240, 150, 130)}[time], 0.34)
+        cover = clouds(
+            rng,
+            {"day": (255, 255, 255), "dawn": (255, 226, 216), "dusk": (240, 150, 130)}[time],
+            0.34,
+        )
         img.paste(cover, (-round(200 * rng.random()), 0), cover)
     return img
 
@@ -79,7 +87,14 @@ def _s(points, s: float) -> list[tuple[float, float]]:
 
 
 def _houses(
-    rng: np.random.Generator, pen: ImageDraw.ImageDraw, wide: int, foot: int, low: int, high: int, time: str, tones=None
+    rng: np.random.Generator,
+    pen: ImageDraw.ImageDraw,
+    wide: int,
+    foot: int,
+    low: int,
+    high: int,
+    time: str,
+    tones=None,
 ) -> None:
     """A row of house fronts; after dark some of their windows are lit."""
     tones = tones or ((206, 150, 120), (222, 200, 160), (170, 130, 120), (150, 166, 180))
@@ -93,11 +108,16 @@ def _houses(
         for wy in range(top + 20, foot - 26, 36):
             for wx in range(x + 13, x + w - 16, 25):
                 lamp = time in ("night", "dusk") and rng.random() < 0.55
-                pen.rectangle((wx, wy, wx + 13, wy + 20), fill=(255, 216, 120) if lamp else _lit((120, 152, 182), time))
+                pen.rectangle(
+                    (wx, wy, wx + 13, wy + 20),
+                    fill=(255, 216, 120) if lamp else _lit((120, 152, 182), time),
+                )
         x += w
 
 
-def _vehicle(kind: str, colour: Colour, night: bool) -> tuple[Image.Image, list[tuple[float, float, float]]]:
+def _vehicle(
+    kind: str, colour: Colour, night: bool
+) -> tuple[Image.Image, list[tuple[float, float, float]]]:
     """A car, bus or lorry facing right (240 x 120) and its wheels (x, y, radius) from its middle."""
     glass = (250, 226, 150) if night and kind == "bus" else (120, 164, 196)
     body, low = colour, shade(colour, 0.7)
@@ -111,9 +131,15 @@ def _vehicle(kind: str, colour: Colour, night: bool) -> tuple[Image.Image, list[
             box(20, 56, 222, 98, 18, low)
             box(20, 54, 222, 84, 16, body)
             box(30, 57, 208, 66, 5, shade(body, 1.3))
-            for pts in ([(76, 58), (94, 35), (114, 35), (114, 58)], [(122, 58), (122, 35), (143, 35), (163, 58)]):
+            for pts in (
+                [(76, 58), (94, 35), (114, 35), (114, 58)],
+                [(122, 58), (122, 35), (143, 35), (163, 58)],
+            ):
                 draw.polygon(_s(pts, s), fill=glass)
-                draw.polygon(_s([pts[0], pts[1], ((pts[0][0] + pts[3][0]) / 2, pts[0][1])], s), fill=shade(glass, 1.35))
+                draw.polygon(
+                    _s([pts[0], pts[1], ((pts[0][0] + pts[3][0]) / 2, pts[0][1])], s),
+                    fill=shade(glass, 1.35),
+                )
             draw.line(_s([(118, 58), (118, 92)], s), fill=low, width=2 * s)
         elif kind == "bus":
             box(8, 8, 232, 100, 14, low)
@@ -130,13 +156,20 @@ def _vehicle(kind: str, colour: Colour, night: bool) -> tuple[Image.Image, list[
             for x in range(20, 150, 22):
                 draw.line(_s([(x, 12), (x, 86)], s), fill=shade(body, 0.78), width=2 * s)
             box(10, 8, 152, 15, 3, shade(body, 1.3))
-            draw.polygon(_s([(162, 96), (162, 30), (204, 30), (226, 60), (230, 64), (230, 96)], s), fill=(238, 236, 228))
+            draw.polygon(
+                _s([(162, 96), (162, 30), (204, 30), (226, 60), (230, 64), (230, 96)], s),
+                fill=(238, 236, 228),
+            )
             draw.polygon(_s([(172, 58), (172, 38), (200, 38), (214, 58)], s), fill=glass)
             box(6, 88, 232, 100, 4, (70, 74, 84))
         box(218, 72, 232, 84, 4, (255, 240, 180))
         box(8 if kind != "car" else 18, 68, 22 if kind == "bus" else 26, 80, 3, (220, 50, 46))
 
-    wheels = {"car": [(-58, 36, 21), (62, 36, 21)], "bus": [(-66, 38, 20), (70, 38, 20)], "truck": [(-84, 38, 19), (-40, 38, 19), (74, 38, 19)]}
+    wheels = {
+        "car": [(-58, 36, 21), (62, 36, 21)],
+        "bus": [(-66, 38, 20), (70, 38, 20)],
+        "truck": [(-84, 38, 19), (-40, 38, 19), (74, 38, 19)],
+    }
     return sprite(240, 120, paint), wheels[kind]
 
 
@@ -145,7 +178,11 @@ def _wheel(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, turn: float)
     disc(draw, x, y, r * 0.62, (190, 194, 202))
     for k in range(5):
         a = turn + k * 2 * math.pi / 5
-        draw.line((x, y, x + r * 0.58 * math.cos(a), y + r * 0.58 * math.sin(a)), fill=(90, 94, 104), width=max(2, round(r / 7)))
+        draw.line(
+            (x, y, x + r * 0.58 * math.cos(a), y + r * 0.58 * math.sin(a)),
+            fill=(90, 94, 104),
+            width=max(2, round(r / 7)),
+        )
     disc(draw, x, y, r * 0.2, (70, 74, 84))
 
 
@@ -179,7 +216,9 @@ def _wheel(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, turn: float)
         "{place} drives a {colour} {kind} [{facing}] [{time}]",
         "a {colour} {kind} (travels|drives) {facing} {place} [{time}]",
     ),
-    sound=lambda look, rng: 0.6 * sounds.engine({"car": 90.0, "bus": 60.0, "truck": 48.0}[look["kind"]], 70.0),
+    sound=lambda look, rng: (
+        0.6 * sounds.engine({"car": 90.0, "bus": 60.0, "truck": 48.0}[look["kind"]], 70.0)
+    ),
 )
 def cars_on_road(look: Look, rng: np.random.Generator) -> Frame:
     time, place = look["time"], look["place"]
@@ -201,16 +240,34 @@ def cars_on_road(look: Look, rng: np.random.Generator) -> Frame:
         fill_below(img, ridge(rng, W, 168, 206, 200), _lit((120, 178, 110), time))
         pen.rectangle((0, 222, wide, 250), fill=_lit((104, 168, 84), time))
         for x in range(30, wide, 120):
-            _tree(pen, x + 30 * rng.random(), 242, 80 + 40 * rng.random(), _lit((76, 146, 72), time))
+            _tree(
+                pen, x + 30 * rng.random(), 242, 80 + 40 * rng.random(), _lit((76, 146, 72), time)
+            )
     else:
-        img.paste(gradient([(0, mix(_lit((40, 130, 190), time), SKY[time][-1][1], 0.35)), (1, _lit((30, 100, 170), time))], (W, 110)), (0, 140))
+        img.paste(
+            gradient(
+                [
+                    (0, mix(_lit((40, 130, 190), time), SKY[time][-1][1], 0.35)),
+                    (1, _lit((30, 100, 170), time)),
+                ],
+                (W, 110),
+            ),
+            (0, 140),
+        )
         for x in rng.random(120) * wide:
             y = 150 + 70 * rng.random()
             pen.line((x - 12, y, x + 12, y), fill=(*_lit((190, 226, 240), time), 200), width=2)
         for x in (180, 620, 900):
-            pen.polygon([(x - 40, 178), (x + 40, 178), (x + 28, 190), (x - 28, 190)], fill=_lit((120, 80, 60), time))
-            pen.polygon([(x + 2, 174), (x + 2, 104), (x + 44, 174)], fill=_lit((250, 248, 240), time))
-            pen.polygon([(x - 4, 174), (x - 4, 116), (x - 36, 174)], fill=_lit((236, 228, 214), time))
+            pen.polygon(
+                [(x - 40, 178), (x + 40, 178), (x + 28, 190), (x - 28, 190)],
+                fill=_lit((120, 80, 60), time),
+            )
+            pen.polygon(
+                [(x + 2, 174), (x + 2, 104), (x + 44, 174)], fill=_lit((250, 248, 240), time)
+            )
+            pen.polygon(
+                [(x - 4, 174), (x - 4, 116), (x - 36, 174)], fill=_lit((236, 228, 214), time)
+            )
         pen.rectangle((0, 232, wide, 252), fill=_lit((224, 200, 150), time))
         for x in range(0, wide, 44):
             pen.rectangle((x, 212, x + 9, 244), fill=_lit((244, 242, 236), time))
@@ -222,7 +279,11 @@ def cars_on_road(look: Look, rng: np.random.Generator) -> Frame:
     dark = time != "day"
     size = 1.25
     colour = PAINT[look["colour"]]
-    picture_of, wheels = _vehicle(look["kind"], mix(colour, shade(colour, 0.6), 0.5 if time == "night" else 0), time == "night")
+    picture_of, wheels = _vehicle(
+        look["kind"],
+        mix(colour, shade(colour, 0.6), 0.5 if time == "night" else 0),
+        time == "night",
+    )
     body = turned(picture_of, 0, size)
     base = 292 - (wheels[0][1] + wheels[0][2]) * size
 
@@ -274,7 +335,11 @@ def cars_on_road(look: Look, rng: np.random.Generator) -> Frame:
         "{place} (runs|comes) a {colour} {kind} [{facing}] [{time}]",
         "a {colour} {kind} crosses the picture {facing} {place} [{time}]",
     ),
-    sound=lambda look, rng: _chuffing(rng) if look["kind"] == "steam" else sounds.together(0.5 * sounds.engine(130.0, 170.0), 0.4 * sounds.wind(rng, 0.9)),
+    sound=lambda look, rng: (
+        _chuffing(rng)
+        if look["kind"] == "steam"
+        else sounds.together(0.5 * sounds.engine(130.0, 170.0), 0.4 * sounds.wind(rng, 0.9))
+    ),
 )
 def passing_train(look: Look, rng: np.random.Generator) -> Frame:
     time, place = look["time"], look["place"]
@@ -284,7 +349,9 @@ def passing_train(look: Look, rng: np.random.Generator) -> Frame:
     fill_below(img, far, _lit((150, 170, 190) if place != "snow" else (206, 216, 230), time))
     rail = 250
     if place == "viaduct":
-        fill_below(img, ridge(rng, W, 230, 268, 180), _lit((96, 150, 96), time), _lit((50, 96, 74), time))
+        fill_below(
+            img, ridge(rng, W, 230, 268, 180), _lit((96, 150, 96), time), _lit((50, 96, 74), time)
+        )
         draw = ImageDraw.Draw(img)
         stone = _lit((190, 170, 146), time)
         draw.rectangle((0, rail, W, rail + 22), fill=stone)
@@ -296,24 +363,44 @@ def passing_train(look: Look, rng: np.random.Generator) -> Frame:
                 corner = x + 26 if side == 0 else x + 104
                 sign = 1 if side == 0 else -1
                 arch = [(corner, rail + 20), (corner + sign * 39, rail + 20)]
-                arch += [(corner + sign * (39 - 39 * math.cos(a)), rail + 60 - 37 * math.sin(a)) for a in np.linspace(math.pi / 2, 0, 8)]
+                arch += [
+                    (corner + sign * (39 - 39 * math.cos(a)), rail + 60 - 37 * math.sin(a))
+                    for a in np.linspace(math.pi / 2, 0, 8)
+                ]
                 draw.polygon(arch, fill=shade(stone, 0.86))
     else:
         ground = (226, 190, 96) if place == "fields" else (232, 238, 246)
-        fill_below(img, ridge(rng, W, 206, 222, 240), _lit(ground, time), _lit(shade(ground, 0.84), time))
+        fill_below(
+            img, ridge(rng, W, 206, 222, 240), _lit(ground, time), _lit(shade(ground, 0.84), time)
+        )
         draw = ImageDraw.Draw(img)
         if place == "fields":
             for y in range(226, H, 9):
                 for x in range(-10 + (y * 7) % 13, W, 13):
                     if not rail - 6 < y < rail + 30:
-                        draw.line((x, y, x + 3, y - 11), fill=_lit(shade(ground, 0.78 + 0.4 * rng.random()), time), width=2)
+                        draw.line(
+                            (x, y, x + 3, y - 11),
+                            fill=_lit(shade(ground, 0.78 + 0.4 * rng.random()), time),
+                            width=2,
+                        )
         else:
             for x in np.sort(rng.random(17)) * W:
                 tall = 64 + 50 * rng.random()
                 for j in range(3):
                     y, w = 230 - tall * j * 0.27, tall * (0.28 - 0.06 * j)
-                    draw.polygon([(x - w, y), (x, y - tall * 0.5), (x + w, y)], fill=_lit((58, 100, 92), time))
-                    draw.polygon([(x - w * 0.55, y - tall * 0.22), (x, y - tall * 0.5), (x + w * 0.55, y - tall * 0.22), (x, y - tall * 0.27)], fill=_lit((246, 248, 252), time))
+                    draw.polygon(
+                        [(x - w, y), (x, y - tall * 0.5), (x + w, y)],
+                        fill=_lit((58, 100, 92), time),
+                    )
+                    draw.polygon(
+                        [
+                            (x - w * 0.55, y - tall * 0.22),
+                            (x, y - tall * 0.5),
+                            (x + w * 0.55, y - tall * 0.22),
+                            (x, y - tall * 0.27),
+                        ],
+                        fill=_lit((246, 248, 252), time),
+                    )
         draw.rectangle((0, rail + 2, W, rail + 26), fill=_lit((130, 116, 104), time))
         for x in range(0, W, 22):
             draw.rectangle((x, rail + 6, x + 12, rail + 14), fill=_lit((84, 60, 48), time))
@@ -361,18 +448,33 @@ def passing_train(look: Look, rng: np.random.Generator) -> Frame:
         box(0, 76, 216, 112, 4, (60, 58, 66))
         box(4, 22, 212, 112, 8, shade(colour, 0.76))
         box(4, 22, 212, 90, 8, colour)
-        box(0 if steam else 6, 18, 216 if steam else 210, 30, 6, (70, 68, 76) if steam else shade(colour, 1.3))
+        box(
+            0 if steam else 6,
+            18,
+            216 if steam else 210,
+            30,
+            6,
+            (70, 68, 76) if steam else shade(colour, 1.3),
+        )
         for x in range(16, 200, 33):
             box(x, 42, x + 24, 68, 5, glass)
             draw.polygon(_s([(x + 2, 66), (x + 2, 44), (x + 13, 44)], s), fill=shade(glass, 1.3))
         box(4, 92, 212, 98, 1, (248, 246, 240) if look["colour"] != "white" else (214, 60, 54))
 
     engine, coach = sprite(220, 136, loco), sprite(218, 136, wagon)
-    puff = sprite(60, 60, lambda draw, s: draw.ellipse((3 * s, 3 * s, 57 * s, 57 * s), fill=(*_lit((236, 236, 240), time), 210)))
+    puff = sprite(
+        60,
+        60,
+        lambda draw, s: draw.ellipse(
+            (3 * s, 3 * s, 57 * s, 57 * s), fill=(*_lit((236, 236, 240), time), 210)
+        ),
+    )
     puffs = []  # smoke that spreads and thins, by age
     for age in np.linspace(0.1, 2.4, 12):
         old = turned(puff, 0, 0.36 + 0.5 * age)
-        old.putalpha(old.getchannel("A").point([round(v * (0.95 - 0.38 * age)) for v in range(256)]))
+        old.putalpha(
+            old.getchannel("A").point([round(v * (0.95 - 0.38 * age)) for v in range(256)])
+        )
         puffs.append(old)
     starts = np.arange(20) * 0.27 - 2.2
 
@@ -386,14 +488,23 @@ def passing_train(look: Look, rng: np.random.Generator) -> Frame:
                 age = t - born
                 if 0 < age < 2.4:
                     x = nose - 60 + speed * (born - t) - 26 * age
-                    stamp(picture, puffs[int(age * 5)], x + 20, rail - 138 - 40 * age**0.7 + 4 * wave(t, 0.4, i / 5))
+                    stamp(
+                        picture,
+                        puffs[int(age * 5)],
+                        x + 20,
+                        rail - 138 - 40 * age**0.7 + 4 * wave(t, 0.4, i / 5),
+                    )
         for i in range(1, 3):
             x = nose - 110 - 218 * i
             if x > -120:
                 stamp(picture, coach, x, rail - 64)
         stamp(picture, engine, nose - 108, rail - 66)
         turn = speed * 2.4 * t / 18
-        places = [nose - 190, nose - 134, nose - 92, nose - 50] if steam else [nose - 186, nose - 146, nose - 80]
+        places = (
+            [nose - 190, nose - 134, nose - 92, nose - 50]
+            if steam
+            else [nose - 186, nose - 146, nose - 80]
+        )
         for i in range(1, 3):
             places += [nose - 218 * i - 180, nose - 218 * i - 40]
         for j, x in enumerate(places):
@@ -403,13 +514,32 @@ def passing_train(look: Look, rng: np.random.Generator) -> Frame:
                 disc(draw, x, rail - r + 2, r * 0.7, (170, 60, 52) if steam else (120, 122, 130))
                 for k in range(4):
                     a = turn + k * math.pi / 2
-                    draw.line((x, rail - r + 2, x + r * 0.75 * math.cos(a), rail - r + 2 + r * 0.75 * math.sin(a)), fill=(40, 38, 44), width=3)
+                    draw.line(
+                        (
+                            x,
+                            rail - r + 2,
+                            x + r * 0.75 * math.cos(a),
+                            rail - r + 2 + r * 0.75 * math.sin(a),
+                        ),
+                        fill=(40, 38, 44),
+                        width=3,
+                    )
                 disc(draw, x, rail - r + 2, 3, (220, 220, 220))
         if steam:
-            rods = [(x + 10 * math.cos(turn), rail - 18 + 10 * math.sin(turn)) for x in (nose - 134, nose - 92)]
+            rods = [
+                (x + 10 * math.cos(turn), rail - 18 + 10 * math.sin(turn))
+                for x in (nose - 134, nose - 92)
+            ]
             stroke(draw, rods, (206, 206, 212), 5)
         if lamps:
-            glow(picture, nose - 14 if steam else nose - 6, rail - (68 if steam else 36), 60, (255, 240, 180), 0.9)
+            glow(
+                picture,
+                nose - 14 if steam else nose - 6,
+                rail - (68 if steam else 36),
+                60,
+                (255, 240, 180),
+                0.9,
+            )
         return _mirror(picture, look["facing"])
 
     return frame
@@ -421,7 +551,9 @@ def _chuffing(rng: np.random.Generator) -> np.ndarray:
     return sounds.together(sounds.at(np.arange(0.05, 2.9, 0.3), puff, 0.8), whistle)
 
 
-def _window(pen: ImageDraw.ImageDraw, x: int, y: int, w: int, h: int, dark: Colour, light: Colour) -> None:
+def _window(
+    pen: ImageDraw.ImageDraw, x: int, y: int, w: int, h: int, dark: Colour, light: Colour
+) -> None:
     pen.rectangle((x, y, x + w, y + h), fill=light)
     pen.rectangle((x, y, x + w, y + h // 3), fill=mix(light, shade(light, 1.4), 0.7))
     pen.line((x + w / 2, y, x + w / 2, y + h), fill=dark, width=2)
@@ -498,18 +630,34 @@ def windows_lighting_up(look: Look, rng: np.random.Generator) -> Frame:
         draw.rectangle((176, 30, 272, 50), fill=shade(wall, 0.8))
         block(136, 44, 176, 318, 40, 34, 27, 22, wall)
     elif building == "skyline":
-        for x, w, top in ((-14, 82, 130), (74, 74, 70), (156, 70, 150), (232, 84, 44), (322, 64, 118), (390, 74, 84)):
+        for x, w, top in (
+            (-14, 82, 130),
+            (74, 74, 70),
+            (156, 70, 150),
+            (232, 84, 44),
+            (322, 64, 118),
+            (390, 74, 84),
+        ):
             block(x, top, w, 318, 24, 30, 15, 19, shade(wall, 0.85 + 0.3 * rng.random()))
     elif building == "village":
         for x, w, top in ((-10, 112, 196), (106, 100, 170), (216, 118, 200), (338, 120, 176)):
             tone = shade(wall, 0.9 + 0.3 * rng.random())
             block(x, top, w, 318, 42, 52, 27, 32, tone)
-            roof = (250, 250, 255) if weather == "snow" else shade((120, 56, 60), 0.9 if dusk else 0.6)
-            draw.polygon([(x - 10, top + 4), (x + w / 2, top - 66), (x + w + 10, top + 4)], fill=roof)
-            draw.polygon([(x + w / 2, top - 66), (x + w + 10, top + 4), (x + w / 2, top + 4)], fill=shade(roof, 0.84))
+            roof = (
+                (250, 250, 255) if weather == "snow" else shade((120, 56, 60), 0.9 if dusk else 0.6)
+            )
+            draw.polygon(
+                [(x - 10, top + 4), (x + w / 2, top - 66), (x + w + 10, top + 4)], fill=roof
+            )
+            draw.polygon(
+                [(x + w / 2, top - 66), (x + w + 10, top + 4), (x + w / 2, top + 4)],
+                fill=shade(roof, 0.84),
+            )
             windows.append((round(x + w / 2 - 11), top - 34, 22, 24))
     else:
-        fill_below(img, np.array([262 + 0.0008 * (x - 224) ** 2 for x in range(W)]), shade(wall, 0.6))
+        fill_below(
+            img, np.array([262 + 0.0008 * (x - 224) ** 2 for x in range(W)]), shade(wall, 0.6)
+        )
         draw = ImageDraw.Draw(img)
         for x, w, top in ((60, 66, 130), (322, 66, 116), (190, 74, 66), (118, 212, 178)):
             tone = shade(wall, 0.95 if w < 100 else 1.12)
@@ -517,14 +665,26 @@ def windows_lighting_up(look: Look, rng: np.random.Generator) -> Frame:
             for bx in range(x, x + w - 6, 20):
                 draw.rectangle((bx, top - 11, bx + 12, top), fill=tone)
             if w < 100:
-                draw.polygon([(x - 6, top - 10), (x + w / 2, top - 66), (x + w + 6, top - 10)], fill=shade((126, 58, 66), 0.9 if dusk else 0.62))
+                draw.polygon(
+                    [(x - 6, top - 10), (x + w / 2, top - 66), (x + w + 6, top - 10)],
+                    fill=shade((126, 58, 66), 0.9 if dusk else 0.62),
+                )
     draw.rectangle((0, 314, W, H), fill=(226, 232, 244) if weather == "snow" else shade(wall, 0.5))
     dark = shade(wall, 0.62)
     if building == "castle":  # windows hidden by later towers go
-        windows = [v for v in windows if not (v[0] > 108 and v[0] < 316 and v[1] < 178) or 188 < v[0] < 264 and v[1] < 178]
+        windows = [
+            v
+            for v in windows
+            if not (v[0] > 108 and v[0] < 316 and v[1] < 178) or 188 < v[0] < 264 and v[1] < 178
+        ]
     for x, y, w, h in windows:
         draw.rectangle((x, y, x + w, y + h), fill=dark)
-    light = {"yellow": (255, 216, 104), "blue": (110, 190, 255), "pink": (255, 130, 190), "green": (120, 240, 130)}[look["light"]]
+    light = {
+        "yellow": (255, 216, 104),
+        "blue": (110, 190, 255),
+        "pink": (255, 130, 190),
+        "green": (120, 240, 130),
+    }[look["light"]]
     order = rng.permutation(len(windows))
     on = np.empty(len(windows))
     on[order] = np.linspace(-0.5, 2.55, len(windows))
@@ -534,7 +694,10 @@ def windows_lighting_up(look: Look, rng: np.random.Generator) -> Frame:
     pen = ImageDraw.Draw(bright)
     for x, y, w, h in windows:
         _window(pen, x, y, w, h, dark, light)
-    boxes = [(max(x - 9, 0), max(y - 9, 0), min(x + w + 10, W), min(y + h + 10, H)) for x, y, w, h in windows]
+    boxes = [
+        (max(x - 9, 0), max(y - 9, 0), min(x + w + 10, W), min(y + h + 10, H))
+        for x, y, w, h in windows
+    ]
     patches = [bright.crop(box) for box in boxes]
     flakes = rng.random((90 if weather == "snow" else 120, 3))
 
@@ -555,7 +718,11 @@ def windows_lighting_up(look: Look, rng: np.random.Generator) -> Frame:
             for a, b, c in flakes:
                 y = (b * (H + 60) + (300 + 160 * c) * t) % (H + 60) - 30
                 x = (a * (W + 60) - 40 * t) % (W + 60) - 30
-                pen.line((x, y, x - 4, y + 18 + 10 * c), fill=mix((170, 190, 220), (90, 100, 140), 1 - c), width=2)
+                pen.line(
+                    (x, y, x - 4, y + 18 + 10 * c),
+                    fill=mix((170, 190, 220), (90, 100, 140), 1 - c),
+                    width=2,
+                )
         return picture
 
     return frame
@@ -594,14 +761,31 @@ def windows_lighting_up(look: Look, rng: np.random.Generator) -> Frame:
 def windmill(look: Look, rng: np.random.Generator) -> Frame:
     time, place, old = look["time"], look["place"], look["kind"] == "old"
     img = _heaven(rng, time, 0.85)
-    fill_below(img, ridge(rng, W, 222, 246, 200), _lit((140, 180, 150) if place != "snow" else (206, 216, 230), time))
-    ground = {"tulips": (96, 160, 82), "wheat": (226, 186, 92), "snow": (234, 240, 248), "pasture": (112, 182, 86)}[place]
+    fill_below(
+        img,
+        ridge(rng, W, 222, 246, 200),
+        _lit((140, 180, 150) if place != "snow" else (206, 216, 230), time),
+    )
+    ground = {
+        "tulips": (96, 160, 82),
+        "wheat": (226, 186, 92),
+        "snow": (234, 240, 248),
+        "pasture": (112, 182, 86),
+    }[place]
     level = 256
     fill_below(img, np.full(W, float(level)), _lit(ground, time), _lit(shade(ground, 0.76), time))
     n = int(look["n"])
     size = {1: 0.93, 2: 0.8, 3: 0.68}[n]
     xs = {1: [224], 2: [122, 326], 3: [78, 224, 370]}[n]
-    mills = [(x + 8 * rng.normal(), level + 16 + 8 * (i % 2), size * (0.96 + 0.1 * (i % 2)), rng.random()) for i, x in enumerate(xs)]
+    mills = [
+        (
+            x + 8 * rng.normal(),
+            level + 16 + 8 * (i % 2),
+            size * (0.96 + 0.1 * (i % 2)),
+            rng.random(),
+        )
+        for i, x in enumerate(xs)
+    ]
     draw = ImageDraw.Draw(img)
     hubs = []
     for x, foot, k, turn in mills:
@@ -611,25 +795,76 @@ def windmill(look: Look, rng: np.random.Generator) -> Frame:
             shadow(img, x, foot + 2, 84 * k, 10 * k, 0.4)
             for share, light in ((0.0, 0.72), (0.18, 1.0), (0.62, 0.86)):
                 a, b = 52 * k * (1 - 2 * share), 32 * k * (1 - 2 * share)
-                right_a, right_b = (52 * k, 32 * k) if share == 0 else ((52 - 104 * (0.8 - share)) * k * 0.6 + 14 * k, (32 - 64 * (0.8 - share)) * k * 0.6 + 9 * k)
-                draw.polygon([(x - a, foot), (x - b, top), (x + right_b, top), (x + right_a, foot)], fill=shade(tone, light))
-            draw.chord((x - 36 * k, top - 34 * k, x + 36 * k, top + 34 * k), 180, 360, fill=_lit((112, 62, 50), time))
-            draw.chord((x - 30 * k, top - 30 * k, x + 6 * k, top + 26 * k), 180, 360, fill=_lit((150, 88, 66), time))
-            draw.rectangle((x - 56 * k, foot - 58 * k, x + 56 * k, foot - 50 * k), fill=_lit((96, 66, 48), time))
+                right_a, right_b = (
+                    (52 * k, 32 * k)
+                    if share == 0
+                    else (
+                        (52 - 104 * (0.8 - share)) * k * 0.6 + 14 * k,
+                        (32 - 64 * (0.8 - share)) * k * 0.6 + 9 * k,
+                    )
+                )
+                draw.polygon(
+                    [(x - a, foot), (x - b, top), (x + right_b, top), (x + right_a, foot)],
+                    fill=shade(tone, light),
+                )
+            draw.chord(
+                (x - 36 * k, top - 34 * k, x + 36 * k, top + 34 * k),
+                180,
+                360,
+                fill=_lit((112, 62, 50), time),
+            )
+            draw.chord(
+                (x - 30 * k, top - 30 * k, x + 6 * k, top + 26 * k),
+                180,
+                360,
+                fill=_lit((150, 88, 66), time),
+            )
+            draw.rectangle(
+                (x - 56 * k, foot - 58 * k, x + 56 * k, foot - 50 * k),
+                fill=_lit((96, 66, 48), time),
+            )
             for dx in range(-54, 56, 12):
-                draw.line((x + dx * k, foot - 58 * k, x + dx * k, foot - 72 * k), fill=_lit((96, 66, 48), time), width=3)
-            draw.line((x - 56 * k, foot - 72 * k, x + 56 * k, foot - 72 * k), fill=_lit((96, 66, 48), time), width=4)
-            draw.rounded_rectangle((x - 13 * k, foot - 40 * k, x + 13 * k, foot, ), 8 * k, fill=_lit((86, 54, 40), time))
+                draw.line(
+                    (x + dx * k, foot - 58 * k, x + dx * k, foot - 72 * k),
+                    fill=_lit((96, 66, 48), time),
+                    width=3,
+                )
+            draw.line(
+                (x - 56 * k, foot - 72 * k, x + 56 * k, foot - 72 * k),
+                fill=_lit((96, 66, 48), time),
+                width=4,
+            )
+            draw.rounded_rectangle(
+                (
+                    x - 13 * k,
+                    foot - 40 * k,
+                    x + 13 * k,
+                    foot,
+                ),
+                8 * k,
+                fill=_lit((86, 54, 40), time),
+            )
             for dy in (100, 136):
-                draw.rectangle((x - 8 * k, foot - dy * k, x + 8 * k, foot - (dy - 18) * k), fill=(255, 222, 140) if time == "dusk" else _lit((96, 120, 150), time))
+                draw.rectangle(
+                    (x - 8 * k, foot - dy * k, x + 8 * k, foot - (dy - 18) * k),
+                    fill=(255, 222, 140) if time == "dusk" else _lit((96, 120, 150), time),
+                )
             hubs.append((x, top - 4 * k, 118 * k, turn))
         else:
             top = foot - 190 * k
             tone = mix(_lit((240, 242, 244), time), (240, 242, 244), 0.4)
             shadow(img, x, foot + 2, 26 * k, 5 * k, 0.4)
-            draw.polygon([(x - 9 * k, foot), (x - 4.5 * k, top), (x + 4.5 * k, top), (x + 9 * k, foot)], fill=shade(tone, 0.78))
-            draw.polygon([(x - 9 * k, foot), (x - 4.5 * k, top), (x + 0.5 * k, top), (x + 1 * k, foot)], fill=tone)
-            draw.rounded_rectangle((x - 9 * k, top - 9 * k, x + 18 * k, top + 9 * k), 8 * k, fill=shade(tone, 0.88))
+            draw.polygon(
+                [(x - 9 * k, foot), (x - 4.5 * k, top), (x + 4.5 * k, top), (x + 9 * k, foot)],
+                fill=shade(tone, 0.78),
+            )
+            draw.polygon(
+                [(x - 9 * k, foot), (x - 4.5 * k, top), (x + 0.5 * k, top), (x + 1 * k, foot)],
+                fill=tone,
+            )
+            draw.rounded_rectangle(
+                (x - 9 * k, top - 9 * k, x + 18 * k, top + 9 * k), 8 * k, fill=shade(tone, 0.88)
+            )
             hubs.append((x, top, 112 * k, turn))
     rows = Image.new("RGBA", img.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(rows)
@@ -640,7 +875,18 @@ def windmill(look: Look, rng: np.random.Generator) -> Frame:
             for x in np.arange(-6, W, 13 * s + 5):
                 x, c = x + 3 * rng.normal(), mix(_lit(tone, time), tone, 0.5)
                 pen.line((x, y, x, y + 12 * s), fill=_lit((66, 130, 66), time), width=3)
-                pen.polygon([(x - 7 * s, y - 10 * s), (x - 3 * s, y - 5 * s), (x, y - 12 * s), (x + 3 * s, y - 5 * s), (x + 7 * s, y - 10 * s), (x + 6 * s, y + 3 * s), (x - 6 * s, y + 3 * s)], fill=shade(c, 0.86 + 0.24 * rng.random()))
+                pen.polygon(
+                    [
+                        (x - 7 * s, y - 10 * s),
+                        (x - 3 * s, y - 5 * s),
+                        (x, y - 12 * s),
+                        (x + 3 * s, y - 5 * s),
+                        (x + 7 * s, y - 10 * s),
+                        (x + 6 * s, y + 3 * s),
+                        (x - 6 * s, y + 3 * s),
+                    ],
+                    fill=shade(c, 0.86 + 0.24 * rng.random()),
+                )
     elif place == "wheat":
         for y in range(276, H + 30, 7):
             for x in range(-8 + (y * 5) % 11, W, 11):
@@ -655,7 +901,10 @@ def windmill(look: Look, rng: np.random.Generator) -> Frame:
     else:
         for _ in range(190):
             x, y = rng.random() * W, 276 + 62 * rng.random()
-            pen.polygon([(x - 2, y), (x + 3 * rng.normal(), y - 12), (x + 2, y)], fill=_lit(shade((104, 172, 80), 0.75 + 0.5 * rng.random()), time))
+            pen.polygon(
+                [(x - 2, y), (x + 3 * rng.normal(), y - 12), (x + 2, y)],
+                fill=_lit(shade((104, 172, 80), 0.75 + 0.5 * rng.random()), time),
+            )
         for x in (46, 206, 396):
             x, y = x + 14 * rng.normal(), 296 + 16 * rng.random()
             for d in (-12, 10):
@@ -680,16 +929,33 @@ def windmill(look: Look, rng: np.random.Generator) -> Frame:
                     return (x + r * (u * ux + v * vx), y + r * (u * uy + v * vy))
 
                 if old:
-                    pen.polygon([at(0.2, -0.02), at(1, -0.02), at(1, 0.23), at(0.2, 0.2)], fill=shade(colour, 0.6))
-                    pen.polygon([at(0.22, 0.0), at(0.98, 0.0), at(0.98, 0.2), at(0.22, 0.17)], fill=colour)
+                    pen.polygon(
+                        [at(0.2, -0.02), at(1, -0.02), at(1, 0.23), at(0.2, 0.2)],
+                        fill=shade(colour, 0.6),
+                    )
+                    pen.polygon(
+                        [at(0.22, 0.0), at(0.98, 0.0), at(0.98, 0.2), at(0.22, 0.17)], fill=colour
+                    )
                     for u in (0.4, 0.6, 0.8):
                         pen.line([at(u, 0), at(u, 0.2)], fill=shade(colour, 0.66), width=3)
                     pen.line([at(0, 0), at(1.02, 0)], fill=wood, width=max(3, round(r / 18)))
                 else:
-                    pen.polygon([at(0, -0.05), at(0.2, -0.1), at(1.0, 0.0), at(0.2, 0.07), at(0, 0.05)], fill=shade(colour, 0.62))
-                    pen.polygon([at(0, -0.03), at(0.2, -0.075), at(0.95, -0.005), at(0.2, 0.03)], fill=shade(colour, 1.06))
+                    pen.polygon(
+                        [at(0, -0.05), at(0.2, -0.1), at(1.0, 0.0), at(0.2, 0.07), at(0, 0.05)],
+                        fill=shade(colour, 0.62),
+                    )
+                    pen.polygon(
+                        [at(0, -0.03), at(0.2, -0.075), at(0.95, -0.005), at(0.2, 0.03)],
+                        fill=shade(colour, 1.06),
+                    )
             disc(pen, x, y, r * 0.075, wood if old else (206, 208, 214))
-            disc(pen, x - r * 0.015, y - r * 0.02, r * 0.04, shade(wood, 1.4) if old else (250, 250, 250))
+            disc(
+                pen,
+                x - r * 0.015,
+                y - r * 0.02,
+                r * 0.04,
+                shade(wood, 1.4) if old else (250, 250, 250),
+            )
         return picture
 
     return frame
@@ -733,25 +999,58 @@ def crane(look: Look, rng: np.random.Generator) -> Frame:
     level = 286
     if place == "city":
         far = Image.new("RGBA", img.size, (0, 0, 0, 0))
-        _houses(rng, ImageDraw.Draw(far), W, level, 60, 170, time, ((140, 158, 184), (164, 176, 196), (120, 140, 170)))
+        _houses(
+            rng,
+            ImageDraw.Draw(far),
+            W,
+            level,
+            60,
+            170,
+            time,
+            ((140, 158, 184), (164, 176, 196), (120, 140, 170)),
+        )
         img.paste(far, (0, 0), far)
     elif place == "harbour":
         fill_below(img, ridge(rng, W, 214, 236, 120), _lit((140, 158, 176), time))
-        img.paste(gradient([(0, mix(_lit((64, 140, 186), time), SKY[time][-1][1], 0.3)), (1, _lit((30, 90, 146), time))], (W, H - 240)), (0, 240))
+        img.paste(
+            gradient(
+                [
+                    (0, mix(_lit((64, 140, 186), time), SKY[time][-1][1], 0.3)),
+                    (1, _lit((30, 90, 146), time)),
+                ],
+                (W, H - 240),
+            ),
+            (0, 240),
+        )
         draw = ImageDraw.Draw(img)
-        draw.polygon([(196, 226), (W + 10, 226), (W + 10, 280), (232, 280)], fill=_lit((60, 64, 84), time))
-        draw.polygon([(226, 268), (W + 10, 268), (W + 10, 282), (234, 282)], fill=_lit((170, 56, 50), time))
+        draw.polygon(
+            [(196, 226), (W + 10, 226), (W + 10, 280), (232, 280)], fill=_lit((60, 64, 84), time)
+        )
+        draw.polygon(
+            [(226, 268), (W + 10, 268), (W + 10, 282), (234, 282)], fill=_lit((170, 56, 50), time)
+        )
         for i, x in enumerate(range(250, 400, 46)):
             for j in range(1 + (i * 2) % 3):
-                tone = ((220, 130, 60), (70, 130, 180), (190, 70, 70), (200, 190, 170))[(i + 2 * j) % 4]
-                draw.rectangle((x, 204 - 22 * j, x + 43, 225 - 22 * j), fill=_lit(tone, time), outline=_lit(shade(tone, 0.7), time), width=2)
+                tone = ((220, 130, 60), (70, 130, 180), (190, 70, 70), (200, 190, 170))[
+                    (i + 2 * j) % 4
+                ]
+                draw.rectangle(
+                    (x, 204 - 22 * j, x + 43, 225 - 22 * j),
+                    fill=_lit(tone, time),
+                    outline=_lit(shade(tone, 0.7), time),
+                    width=2,
+                )
         draw.rectangle((404, 150, W, 226), fill=_lit((240, 238, 232), time))
         draw.rectangle((412, 162, W, 176), fill=_lit((110, 150, 180), time))
     else:
         fill_below(img, ridge(rng, W, 210, 240, 160), _lit((140, 176, 150), time))
     draw = ImageDraw.Draw(img)
     if place != "harbour":
-        fill_below(img, np.full(W, float(level)), _lit((196, 164, 122), time) if place == "site" else _lit((150, 146, 142), time))
+        fill_below(
+            img,
+            np.full(W, float(level)),
+            _lit((196, 164, 122), time) if place == "site" else _lit((150, 146, 142), time),
+        )
         draw = ImageDraw.Draw(img)
     else:
         draw.rectangle((0, 292, 190, H), fill=_lit((150, 146, 140), time))
@@ -780,7 +1079,10 @@ def crane(look: Look, rng: np.random.Generator) -> Frame:
         ox, oy = (wide / 2, 0) if vertical else (0, wide / 2)
         for k in range(n):
             a, b = k / n, (k + 1) / n
-            p, q = (x0 + (x1 - x0) * a, y0 + (y1 - y0) * a), (x0 + (x1 - x0) * b, y0 + (y1 - y0) * b)
+            p, q = (
+                (x0 + (x1 - x0) * a, y0 + (y1 - y0) * a),
+                (x0 + (x1 - x0) * b, y0 + (y1 - y0) * b),
+            )
             draw.line((p[0] - ox, p[1] - oy, q[0] + ox, q[1] + oy), fill=dark, width=4)
             draw.line((p[0] + ox, p[1] + oy, q[0] - ox, q[1] - oy), fill=dark, width=4)
         draw.line((x0 - ox, y0 - oy, x1 - ox, y1 - oy), fill=colour, width=7)
@@ -796,7 +1098,10 @@ def crane(look: Look, rng: np.random.Generator) -> Frame:
     draw.rectangle((22, jib + 2, 64, jib + 44), fill=_lit((130, 130, 136), time))
     draw.rectangle((22, jib + 2, 30, jib + 44), fill=_lit((170, 170, 176), time))
     draw.rounded_rectangle((mast + 14, jib + 8, mast + 54, jib + 48), 5, fill=dark)
-    draw.rectangle((mast + 26, jib + 14, mast + 50, jib + 34), fill=(255, 226, 150) if time == "night" else (150, 196, 220))
+    draw.rectangle(
+        (mast + 26, jib + 14, mast + 50, jib + 34),
+        fill=(255, 226, 150) if time == "night" else (150, 196, 220),
+    )
 
     def cargo(draw, s):
         if look["load"] == "container":
@@ -815,8 +1120,13 @@ def crane(look: Look, rng: np.random.Generator) -> Frame:
             for row in range(5):
                 for col in range(5):
                     x, y = 23 + col * 15 - (row % 2) * 3, 30 + row * 9.6
-                    draw.rectangle((x * s, y * s, (x + 13) * s, (y + 8) * s), fill=shade((206, 96, 66), 0.84 + 0.08 * ((row + 2 * col) % 4)))
-        draw.line([(16 * s, 32 * s), (60 * s, 3 * s), (104 * s, 32 * s)], fill=(50, 50, 58), width=2 * s)
+                    draw.rectangle(
+                        (x * s, y * s, (x + 13) * s, (y + 8) * s),
+                        fill=shade((206, 96, 66), 0.84 + 0.08 * ((row + 2 * col) % 4)),
+                    )
+        draw.line(
+            [(16 * s, 32 * s), (60 * s, 3 * s), (104 * s, 32 * s)], fill=(50, 50, 58), width=2 * s
+        )
 
     load = sprite(120, 88, cargo)
 
@@ -871,11 +1181,24 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
     draw = ImageDraw.Draw(img)
     level = 282
     if place == "sea":
-        img.paste(gradient([(0, mix(_lit((50, 140, 190), time), SKY[time][-1][1], 0.4)), (1, _lit((30, 96, 160), time))], (W, H - 226)), (0, 226))
+        img.paste(
+            gradient(
+                [
+                    (0, mix(_lit((50, 140, 190), time), SKY[time][-1][1], 0.4)),
+                    (1, _lit((30, 96, 160), time)),
+                ],
+                (W, H - 226),
+            ),
+            (0, 226),
+        )
         draw = ImageDraw.Draw(img)
         for _ in range(50):
             x, y = rng.random() * W, 230 + 56 * rng.random()
-            draw.line((x - 12, y, x + 12, y), fill=mix(_lit((140, 200, 224), time), SKY[time][-1][1], 0.3), width=2)
+            draw.line(
+                (x - 12, y, x + 12, y),
+                fill=mix(_lit((140, 200, 224), time), SKY[time][-1][1], 0.3),
+                width=2,
+            )
         draw.rectangle((0, level, W, level + 14), fill=_lit((150, 108, 72), time))
         for x in range(4, W, 40):
             draw.rectangle((x, level + 12, x + 9, H), fill=_lit((104, 72, 52), time))
@@ -897,7 +1220,11 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
     else:
         fill_below(img, np.full(W, float(level)), _lit((206, 178, 130), time))
         draw = ImageDraw.Draw(img)
-        for x, w, tone in ((52, 120, (214, 58, 60)), (396, 120, (60, 110, 190)), (-30, 80, (240, 170, 60))):
+        for x, w, tone in (
+            (52, 120, (214, 58, 60)),
+            (396, 120, (60, 110, 190)),
+            (-30, 80, (240, 170, 60)),
+        ):
             top = 214
             for k in range(8):
                 a, b = x - w / 2 + w * k / 8, x - w / 2 + w * (k + 1) / 8
@@ -907,14 +1234,30 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
             draw.polygon([(x, top - 46), (x, top - 62), (x + 20, top - 55)], fill=tone)
     cx, radius, n = W / 2, (128 if big else 68), (12 if big else 8)
     cy = level - radius - (18 if big else 22)
-    steel = _lit((236, 238, 244), time) if time == "day" else mix(_lit((236, 238, 244), time), (255, 255, 255), 0.45)
+    steel = (
+        _lit((236, 238, 244), time)
+        if time == "day"
+        else mix(_lit((236, 238, 244), time), (255, 255, 255), 0.45)
+    )
     draw = ImageDraw.Draw(img)
     shadow(img, cx, level + 6, radius * 0.8, 9, 0.4)
     for side in (-1, 1):
-        stroke(draw, [(cx, cy), (cx + side * radius * 0.55, level + 6)], shade(steel, 0.62), 12 if big else 9)
-        stroke(draw, [(cx - 2, cy), (cx + side * radius * 0.55 - 2, level + 5)], shade(steel, 0.9), 6 if big else 4)
+        stroke(
+            draw,
+            [(cx, cy), (cx + side * radius * 0.55, level + 6)],
+            shade(steel, 0.62),
+            12 if big else 9,
+        )
+        stroke(
+            draw,
+            [(cx - 2, cy), (cx + side * radius * 0.55 - 2, level + 5)],
+            shade(steel, 0.9),
+            6 if big else 4,
+        )
     names = ("red", "yellow", "blue", "green", "purple", "orange")
-    paints = [PAINT[names[i % 6]] if look["cabins"] == "many" else PAINT[look["cabins"]] for i in range(n)]
+    paints = [
+        PAINT[names[i % 6]] if look["cabins"] == "many" else PAINT[look["cabins"]] for i in range(n)
+    ]
     k = 1.0 if big else 0.82
 
     def cabin(colour):
@@ -922,7 +1265,11 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
             draw.line((25 * s, 0, 25 * s, 12 * s), fill=(90, 92, 104), width=3 * s)
             draw.rounded_rectangle((3 * s, 8 * s, 47 * s, 50 * s), 11 * s, fill=shade(colour, 0.7))
             draw.rounded_rectangle((3 * s, 8 * s, 45 * s, 46 * s), 11 * s, fill=colour)
-            draw.rounded_rectangle((9 * s, 18 * s, 41 * s, 32 * s), 4 * s, fill=(255, 236, 170) if time != "day" else (206, 230, 244))
+            draw.rounded_rectangle(
+                (9 * s, 18 * s, 41 * s, 32 * s),
+                4 * s,
+                fill=(255, 236, 170) if time != "day" else (206, 230, 244),
+            )
             draw.rounded_rectangle((10 * s, 10 * s, 40 * s, 14 * s), 2 * s, fill=shade(colour, 1.4))
 
         picture = sprite(50, 52, paint)
@@ -952,7 +1299,14 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
             for i, (_x, _y, b) in enumerate(rims):
                 for j, share in enumerate((0.35, 0.65, 1.0)):
                     a = b - math.pi / n
-                    glow(picture, cx + radius * share * math.cos(a), cy + radius * share * math.sin(a), 14, bulbs[(i + j) % 2], 0.75 + 0.25 * wave(t, 0.8, i / n))
+                    glow(
+                        picture,
+                        cx + radius * share * math.cos(a),
+                        cy + radius * share * math.sin(a),
+                        14,
+                        bulbs[(i + j) % 2],
+                        0.75 + 0.25 * wave(t, 0.8, i / n),
+                    )
         disc(pen, cx, cy, radius * 0.12, shade(steel, 0.7))
         disc(pen, cx - 2, cy - 2, radius * 0.07, steel)
         for (x, y, _b), colour in zip(rims, paints, strict=True):
@@ -990,7 +1344,9 @@ def ferris_wheel(look: Look, rng: np.random.Generator) -> Frame:
         "a {colour} bridge between {towers} {action} [slowly], {ship} in the middle [{time}]",
         "between {towers} a {colour} drawbridge {action}, {ship} on the water [{time}]",
     ),
-    sound=lambda look, rng: sounds.together(0.5 * sounds.engine(46.0), sounds.at([0.1, 0.9, 1.7], sounds.bell(660), 0.6)),
+    sound=lambda look, rng: sounds.together(
+        0.5 * sounds.engine(46.0), sounds.at([0.1, 0.9, 1.7], sounds.bell(660), 0.6)
+    ),
 )
 def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
     time = look["time"]
@@ -1000,7 +1356,16 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
     _houses(rng, ImageDraw.Draw(layer), W, 236, 22, 66, time)
     img.paste(layer, (0, 0), layer)
     level = 232
-    img.paste(gradient([(0, mix(_lit((80, 150, 190), time), SKY[time][-1][1], 0.35)), (1, _lit((28, 84, 132), time))], (W, H - level)), (0, level))
+    img.paste(
+        gradient(
+            [
+                (0, mix(_lit((80, 150, 190), time), SKY[time][-1][1], 0.35)),
+                (1, _lit((28, 84, 132), time)),
+            ],
+            (W, H - level),
+        ),
+        (0, level),
+    )
     front = Image.new("RGBA", img.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(front)
     colour = PAINT[look["colour"]]
@@ -1027,7 +1392,13 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
             pen.polygon([(x - 26, 98), (x, 46), (x + 26, 98)], fill=_lit((96, 104, 130), time))
             pen.polygon([(x - 26, 98), (x, 46), (x - 6, 98)], fill=_lit((130, 138, 164), time))
             for y in (132, 168):
-                pen.rounded_rectangle((x - 8, y, x + 8, y + 24), 8, fill=(255, 222, 140) if time in ("dusk", "night") else _lit((80, 84, 100), time))
+                pen.rounded_rectangle(
+                    (x - 8, y, x + 8, y + 24),
+                    8,
+                    fill=(255, 222, 140)
+                    if time in ("dusk", "night")
+                    else _lit((80, 84, 100), time),
+                )
         else:
             for px in (x - 24, x + 24):
                 pen.rectangle((px - 6, 72, px + 6, 286), fill=iron)
@@ -1066,12 +1437,20 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
             draw.rectangle((40 * s, 64 * s, 100 * s, 74 * s), fill=(200, 70, 50))
             draw.rectangle((52 * s, 80 * s, 88 * s, 100 * s), fill=(110, 150, 180))
             draw.rectangle((66 * s, 34 * s, 74 * s, 66 * s), fill=(90, 80, 80))
-        poly([(10, 116), (130, 116), (112, 164), (90, 176), (50, 176), (28, 164)], shade(hull, 0.78))
+        poly(
+            [(10, 116), (130, 116), (112, 164), (90, 176), (50, 176), (28, 164)], shade(hull, 0.78)
+        )
         poly([(10, 116), (70, 124), (70, 176), (50, 176), (28, 164)], hull)
         draw.line(_s([(10, 117), (70, 125), (130, 117)], s), fill=shade(hull, 1.4), width=4 * s)
 
     boat = sprite(140, 180, vessel)
-    puff = sprite(40, 40, lambda draw, s: draw.ellipse((2 * s, 2 * s, 38 * s, 38 * s), fill=(*_lit((226, 226, 230), time), 190)))
+    puff = sprite(
+        40,
+        40,
+        lambda draw, s: draw.ellipse(
+            (2 * s, 2 * s, 38 * s, 38 * s), fill=(*_lit((226, 226, 230), time), 190)
+        ),
+    )
     ripples = rng.random((60, 3))
     foam = mix(_lit((200, 226, 240), time), SKY[time][-1][1], 0.3)
 
@@ -1079,7 +1458,12 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
         ux, uy = side * math.cos(angle), -math.sin(angle)
         nx, ny = side * math.sin(angle), math.cos(angle)  # downwards
         end = (x + 104 * ux, deck + 8 + 104 * uy)
-        under = [(x, deck), (x + 104 * ux, deck + 104 * uy), (end[0], end[1] + 4), (x + 20 * ux, deck + 26 + 20 * uy)]
+        under = [
+            (x, deck),
+            (x + 104 * ux, deck + 104 * uy),
+            (end[0], end[1] + 4),
+            (x + 20 * ux, deck + 26 + 20 * uy),
+        ]
         draw.polygon(under, fill=shade(colour, 0.62))
         for k in range(0, 7):
             p = (x + (8 + 16 * k) * ux, deck + (8 + 16 * k) * uy)
@@ -1095,7 +1479,11 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
         for a, b, c in ripples:
             y = level + 6 + b * (H - level)
             x = (a * W + (10 + 12 * c) * t) % (W + 40) - 20
-            pen.line((x - 4 - 16 * b, y, x + 4 + 16 * b, y), fill=mix(foam, (60, 110, 150), 0.5 * c), width=2)
+            pen.line(
+                (x - 4 - 16 * b, y, x + 4 + 16 * b, y),
+                fill=mix(foam, (60, 110, 150), 0.5 * c),
+                width=2,
+            )
         u = ease(t / 2.9)
         angle = math.radians(6 + 58 * (u if opens else 1 - u))
         size = (0.56 + 0.14 * t / 3) if opens else (0.74 + 0.16 * t / 3)
@@ -1106,11 +1494,30 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
             if look["ship"] == "steamer":
                 for k in range(6):
                     age = (k + (t * 2) % 1) / 6
-                    stamp(picture, puff, x + 34 * age, foot - 150 * size - 40 * age, 0, size * (0.5 + age), 1 - age)
+                    stamp(
+                        picture,
+                        puff,
+                        x + 34 * age,
+                        foot - 150 * size - 40 * age,
+                        0,
+                        size * (0.5 + age),
+                        1 - age,
+                    )
             shadow(picture, x, foot, 62 * size, 9 * size, 0.5)
             stamp(picture, boat, x, foot - (86 - 2 * wave(t, 0.4, 0.2)) * size, 0, size)
             for d in (-1, 1):
-                pen.arc((x + d * 40 * size - 34 * size, foot - 8, x + d * 40 * size + 34 * size, foot + 8), 0, 180, fill=foam, width=3)
+                pen.arc(
+                    (
+                        x + d * 40 * size - 34 * size,
+                        foot - 8,
+                        x + d * 40 * size + 34 * size,
+                        foot + 8,
+                    ),
+                    0,
+                    180,
+                    fill=foam,
+                    width=3,
+                )
 
         if opens:
             sail()
@@ -1159,7 +1566,11 @@ def drawbridge(look: Look, rng: np.random.Generator) -> Frame:
         "a {who} (pedalling|cycling) {place} on a {colour} bicycle [{load}]",
         "a {colour} bicycle {load}, ridden by a {who} {place} [{facing}]",
     ),
-    sound=lambda look, rng: sounds.at([0.4, 0.62], sounds.bell(1320.0), 0.7) if look["place"] in ("street", "park") else None,
+    sound=lambda look, rng: (
+        sounds.at([0.4, 0.62], sounds.bell(1320.0), 0.7)
+        if look["place"] in ("street", "park")
+        else None
+    ),
 )
 def bicycle(look: Look, rng: np.random.Generator) -> Frame:
     img, strip = _walk_setting(rng, look["place"])
@@ -1188,23 +1599,37 @@ def bicycle(look: Look, rng: np.random.Generator) -> Frame:
                 draw.ellipse((x - rr, y - rr, x + rr, y + rr), outline=tone, width=w)
             for j in range(9):
                 a = turn + j * 2 * math.pi / 9
-                draw.line((x, y, x + (r - 8) * math.cos(a), y + (r - 8) * math.sin(a)), fill=(206, 208, 214), width=2)
+                draw.line(
+                    (x, y, x + (r - 8) * math.cos(a), y + (r - 8) * math.sin(a)),
+                    fill=(206, 208, 214),
+                    width=2,
+                )
             disc(draw, x, y, 6, (90, 92, 100))
         spin = 2 * math.pi * pace * t
         hip = (seat[0], seat[1] - 13 * k + bob)
         arm_len = 22 * (0.8 if child else 1.0)
         feet = []
         for half in (math.pi, 0.0):
-            pedal = (crank[0] + arm_len * math.cos(spin + half), crank[1] + arm_len * math.sin(spin + half))
+            pedal = (
+                crank[0] + arm_len * math.cos(spin + half),
+                crank[1] + arm_len * math.sin(spin + half),
+            )
             feet.append((pedal[0] - 6 * k, pedal[1] - 9 * k))
-        legs = [_reach((hip[0] + d, hip[1]), foot, 52 * k, 50 * k, 1) for foot, d in zip(feet, (-2 * k, 2 * k), strict=True)]
+        legs = [
+            _reach((hip[0] + d, hip[1]), foot, 52 * k, 50 * k, 1)
+            for foot, d in zip(feet, (-2 * k, 2 * k), strict=True)
+        ]
         lean = 20
         a = math.radians(lean)
         shoulder = (hip[0] + 66 * k * math.sin(a), hip[1] - 66 * k * math.cos(a) + 8 * k)
         hands = _reach(shoulder, (bar[0] - 10, bar[1]), 36 * k, 34 * k, -1)
         tube = 12 if not child else 10
         if look["load"] == "box":
-            draw.line((rear[0] - 30, rear[1] - r - 10, seat[0], rear[1] - r - 10), fill=(80, 82, 90), width=5)
+            draw.line(
+                (rear[0] - 30, rear[1] - r - 10, seat[0], rear[1] - r - 10),
+                fill=(80, 82, 90),
+                width=5,
+            )
             x, y = rear[0] - 8, rear[1] - r - 12
             draw.rectangle((x - 36, y - 42, x + 28, y), fill=(150, 102, 60))
             for d in (-42, -28, -14):
@@ -1216,22 +1641,48 @@ def bicycle(look: Look, rng: np.random.Generator) -> Frame:
             edge = [(x - 8 - 9 * j, y - 176 + 2 * j + 4 * wave(t, 1.4, -j / 7)) for j in range(8)]
             low = [(px, py + 46 - 5.6 * j) for j, (px, py) in enumerate(edge)]
             draw.polygon([*edge, *low[::-1]], fill=(240, 130, 44))
-            draw.polygon([*edge, *[(px, py + 14 - j) for j, (px, py) in reversed(list(enumerate(edge)))]], fill=(252, 170, 90))
-        pedals = [(crank[0] + s * arm_len * math.cos(spin), crank[1] + s * arm_len * math.sin(spin)) for s in (-1, 1)]
+            draw.polygon(
+                [*edge, *[(px, py + 14 - j) for j, (px, py) in reversed(list(enumerate(edge)))]],
+                fill=(252, 170, 90),
+            )
+        pedals = [
+            (crank[0] + s * arm_len * math.cos(spin), crank[1] + s * arm_len * math.sin(spin))
+            for s in (-1, 1)
+        ]
         draw.line([crank, pedals[0]], fill=(110, 112, 120), width=5)
-        for p, q in ((rear, crank), (crank, (head[0], head[1] + 16)), (crank, seat), (seat, (head[0], head[1])), (rear, seat), (head, fore)):
+        for p, q in (
+            (rear, crank),
+            (crank, (head[0], head[1] + 16)),
+            (crank, seat),
+            (seat, (head[0], head[1])),
+            (rear, seat),
+            (head, fore),
+        ):
             stroke(draw, [p, q], shade(colour, 0.7), tube)
-            stroke(draw, [(p[0] - 1, p[1] - 2), (q[0] - 1, q[1] - 2)], shade(colour, 1.12), tube * 0.55)
+            stroke(
+                draw, [(p[0] - 1, p[1] - 2), (q[0] - 1, q[1] - 2)], shade(colour, 1.12), tube * 0.55
+            )
         stroke(draw, [head, bar, (bar[0] - 12, bar[1] - 1)], (70, 72, 80), 6)
         stroke(draw, [(seat[0] - 16, seat[1] - 4), (seat[0] + 12, seat[1] - 3)], (50, 40, 40), 9)
         if look["load"] == "flowers":
             x, y = head[0] + 30, head[1] + 2
             for j in range(9):
-                disc(draw, x - 22 + 5.6 * j, y - 22 - 9 * math.sin(j * 2.2), 10, ((236, 90, 130), (250, 206, 80), (250, 246, 240), (170, 110, 214))[j % 4])
+                disc(
+                    draw,
+                    x - 22 + 5.6 * j,
+                    y - 22 - 9 * math.sin(j * 2.2),
+                    10,
+                    ((236, 90, 130), (250, 206, 80), (250, 246, 240), (170, 110, 214))[j % 4],
+                )
                 disc(draw, x - 20 + 5.4 * j, y - 10, 6, (84, 156, 78))
-            draw.polygon([(x - 27, y - 12), (x + 27, y - 12), (x + 20, y + 24), (x - 20, y + 24)], fill=(176, 126, 76))
+            draw.polygon(
+                [(x - 27, y - 12), (x + 27, y - 12), (x + 20, y + 24), (x - 20, y + 24)],
+                fill=(176, 126, 76),
+            )
             for d in (-2, 8, 17):
-                draw.line((x - 24 + d * 0.2, y + d, x + 24 - d * 0.2, y + d), fill=(136, 92, 54), width=3)
+                draw.line(
+                    (x - 24 + d * 0.2, y + d, x + 24 - d * 0.2, y + d), fill=(136, 92, 54), width=3
+                )
         _figure(draw, hip, k, outfit, legs, (hands, hands), lean, 1, -14)
         draw.line([crank, pedals[1]], fill=(150, 152, 160), width=6)
         for p in pedals:

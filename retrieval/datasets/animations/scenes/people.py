@@ -52,17 +52,29 @@ _FACING = {"left": ("to the left", "leftwards"), "right": ("to the right", "righ
 THIGH, SHIN, BACK, UPPER, FORE = 52.0, 50.0, 66.0, 36.0, 34.0  # a grown-up's bones, pixels
 
 
-def _limb(draw: ImageDraw.ImageDraw, p: Point, q: Point, r1: float, r2: float, colour: Colour) -> None:
+def _limb(
+    draw: ImageDraw.ImageDraw, p: Point, q: Point, r1: float, r2: float, colour: Colour
+) -> None:
     """A tapered, shaded limb from p to q, lit from the upper left."""
     dx, dy = q[0] - p[0], q[1] - p[1]
     length = math.hypot(dx, dy) or 1.0
     nx, ny = -dy / length, dx / length
     for tone, grow, move in ((0.74, 1.0, 0.0), (1.0, 0.76, 0.2), (1.16, 0.34, 0.42)):
         a, b = r1 * grow, r2 * grow
-        px, py, qx, qy = p[0] - move * r1, p[1] - move * r1 * 0.6, q[0] - move * r2, q[1] - move * r2 * 0.6
+        px, py, qx, qy = (
+            p[0] - move * r1,
+            p[1] - move * r1 * 0.6,
+            q[0] - move * r2,
+            q[1] - move * r2 * 0.6,
+        )
         paint = shade(colour, tone)
         draw.polygon(
-            [(px + nx * a, py + ny * a), (qx + nx * b, qy + ny * b), (qx - nx * b, qy - ny * b), (px - nx * a, py - ny * a)],
+            [
+                (px + nx * a, py + ny * a),
+                (qx + nx * b, qy + ny * b),
+                (qx - nx * b, qy - ny * b),
+                (px - nx * a, py - ny * a),
+            ],
             fill=paint,
         )
         disc(draw, px, py, a, paint)
@@ -84,7 +96,9 @@ def _reach(p: Point, q: Point, first: float, second: float, bend: float) -> Bone
     return (base + bend * a, base - bend * b)
 
 
-def _outfit(rng: np.random.Generator, who: str, colour: Colour, legs: Colour = (58, 66, 92)) -> dict:
+def _outfit(
+    rng: np.random.Generator, who: str, colour: Colour, legs: Colour = (58, 66, 92)
+) -> dict:
     """What a figure wears: who is "man", "woman", "girl" or "boy"."""
     woman = who in ("woman", "girl")
     return {
@@ -130,7 +144,10 @@ def _figure(
         knee = _step(root, legs[i][0], THIGH * k)
         foot = _step(knee, legs[i][1], SHIN * k)
         cloth = shade(trousers if not outfit["skirt"] else skin, dim)
-        toe = (foot[0] + (sign * 5 if side == 0 else side * 15) * k, foot[1] + (5 if side == 0 else 3) * k)
+        toe = (
+            foot[0] + (sign * 5 if side == 0 else side * 15) * k,
+            foot[1] + (5 if side == 0 else 3) * k,
+        )
         _limb(draw, (foot[0], foot[1] + 2 * k), toe, 7.5 * k, 6 * k, shade(outfit["shoes"], dim))
         _limb(draw, knee, foot, 10.5 * k, 7.5 * k, cloth)
         _limb(draw, root, knee, 14 * k, 10.5 * k, cloth)
@@ -155,7 +172,14 @@ def _figure(
     if outfit["long"]:
         behind = (head[0] - side * 8 * k, head[1] + 4 * k)
         fall = _step(behind, -swing * 1.3 - side * 14, (44 if side == 0 else 36) * k)
-        _limb(draw, behind, fall, r * (1.2 if side == 0 else 0.9), r * (1.2 if side == 0 else 0.6), shade(outfit["hair"], 0.85))
+        _limb(
+            draw,
+            behind,
+            fall,
+            r * (1.2 if side == 0 else 0.9),
+            r * (1.2 if side == 0 else 0.6),
+            shade(outfit["hair"], 0.85),
+        )
     leg(0)
     leg(1)
     if outfit["skirt"]:
@@ -182,7 +206,14 @@ def _figure(
     else:
         _limb(draw, chest, (hip[0], hip[1] - 4 * k), 19 * k, 15.5 * k, top)
     if not outfit["skirt"]:
-        _limb(draw, (hip[0] - 5 * k, hip[1] + 6 * k), (hip[0] + 5 * k, hip[1] + 6 * k), 12 * k, 12 * k, trousers)
+        _limb(
+            draw,
+            (hip[0] - 5 * k, hip[1] + 6 * k),
+            (hip[0] + 5 * k, hip[1] + 6 * k),
+            12 * k,
+            12 * k,
+            trousers,
+        )
     # head: skin, hair, face
     x, y = head
     disc(draw, x, y, r, shade(skin, 0.86))
@@ -190,20 +221,36 @@ def _figure(
     hair = outfit["hair"]
     if side == 0:
         draw.chord((x - r * 1.08, y - r * 1.14, x + r * 1.08, y + r * 0.94), 196, 344, fill=hair)
-        draw.chord((x - r * 0.9, y - r * 1.08, x + r * 0.5, y + r * 0.3), 200, 330, fill=shade(hair, 1.16))
+        draw.chord(
+            (x - r * 0.9, y - r * 1.08, x + r * 0.5, y + r * 0.3), 200, 330, fill=shade(hair, 1.16)
+        )
         for d in (-1, 1):
             disc(draw, x + d * r * 0.36, y + r * 0.12, r * 0.12, (34, 28, 32))
             disc(draw, x + d * r * 0.56, y + r * 0.42, r * 0.15, mix(skin, (236, 110, 100), 0.4))
-        draw.arc((x - r * 0.36, y + r * 0.1, x + r * 0.36, y + r * 0.66), 25, 155, fill=(150, 56, 56), width=max(2, round(2.6 * k)))
+        draw.arc(
+            (x - r * 0.36, y + r * 0.1, x + r * 0.36, y + r * 0.66),
+            25,
+            155,
+            fill=(150, 56, 56),
+            width=max(2, round(2.6 * k)),
+        )
     else:
         disc(draw, x + side * r * 0.98, y + r * 0.16, r * 0.2, skin)
         start = 150 if side > 0 else 200
-        draw.chord((x - r * 1.1, y - r * 1.14, x + r * 1.1, y + r * 1.0), start, start + 190, fill=hair)
-        draw.chord((x - r * 0.9, y - r * 1.06, x + r * 0.6, y + r * 0.2), 200, 320, fill=shade(hair, 1.16))
+        draw.chord(
+            (x - r * 1.1, y - r * 1.14, x + r * 1.1, y + r * 1.0), start, start + 190, fill=hair
+        )
+        draw.chord(
+            (x - r * 0.9, y - r * 1.06, x + r * 0.6, y + r * 0.2), 200, 320, fill=shade(hair, 1.16)
+        )
         disc(draw, x + side * r * 0.52, y + r * 0.06, r * 0.13, (34, 28, 32))
         disc(draw, x + side * r * 0.4, y + r * 0.42, r * 0.16, mix(skin, (236, 110, 100), 0.4))
         disc(draw, x - side * r * 0.2, y + r * 0.2, r * 0.2, shade(skin, 0.84))
-        draw.line((x + side * r * 0.5, y + r * 0.56, x + side * r * 0.86, y + r * 0.5), fill=(150, 56, 56), width=max(2, round(2.4 * k)))
+        draw.line(
+            (x + side * r * 0.5, y + r * 0.56, x + side * r * 0.86, y + r * 0.5),
+            fill=(150, 56, 56),
+            width=max(2, round(2.4 * k)),
+        )
     if side == 0:
         arm(0)
     arm(1)
@@ -214,7 +261,9 @@ def _mirror(img: Image.Image, facing: str | int) -> Image.Image:
     return img if facing == "right" else img.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def _stride(phase: float, reach: float = 27.0) -> tuple[tuple[Bones, Bones], tuple[Bones, Bones], float]:
+def _stride(
+    phase: float, reach: float = 27.0
+) -> tuple[tuple[Bones, Bones], tuple[Bones, Bones], float]:
     """Legs, arms and sunk height (share of leg length) of a walker facing right; phase in turns."""
     legs, arms, drop = [], [], []
     for shift in (0.0, 0.5):
@@ -223,11 +272,21 @@ def _stride(phase: float, reach: float = 27.0) -> tuple[tuple[Bones, Bones], tup
         bent = 8 + 44 * max(0.0, math.cos(a)) ** 1.5  # the knee bends while the leg swings forward
         legs.append((thigh + 4, thigh + 4 - bent))
         arms.append((-0.9 * thigh, -0.9 * thigh + 22))
-        drop.append(THIGH * math.cos(math.radians(thigh + 4)) + SHIN * math.cos(math.radians(thigh + 4 - bent)))
+        drop.append(
+            THIGH * math.cos(math.radians(thigh + 4))
+            + SHIN * math.cos(math.radians(thigh + 4 - bent))
+        )
     return (legs[0], legs[1]), (arms[0], arms[1]), max(drop)
 
 
-def _bushes(rng: np.random.Generator, draw: ImageDraw.ImageDraw, y: float, tone: Colour, n: int, wide: int = W) -> None:
+def _bushes(
+    rng: np.random.Generator,
+    draw: ImageDraw.ImageDraw,
+    y: float,
+    tone: Colour,
+    n: int,
+    wide: int = W,
+) -> None:
     for x in rng.random(n) * wide:
         r = 15 + 16 * rng.random()
         for dx, dy, s in ((0, 0, 1.0), (-r * 0.7, 6, 0.7), (r * 0.7, 7, 0.7)):
@@ -236,7 +295,10 @@ def _bushes(rng: np.random.Generator, draw: ImageDraw.ImageDraw, y: float, tone:
 
 
 def _tree(draw: ImageDraw.ImageDraw, x: float, foot: float, tall: float, tone: Colour) -> None:
-    draw.polygon([(x - 8, foot), (x - 4, foot - tall), (x + 4, foot - tall), (x + 8, foot)], fill=(104, 72, 52))
+    draw.polygon(
+        [(x - 8, foot), (x - 4, foot - tall), (x + 4, foot - tall), (x + 8, foot)],
+        fill=(104, 72, 52),
+    )
     for dx, dy, r in ((-26, 4, 26), (24, 2, 28), (0, -22, 32), (0, 8, 26)):
         disc(draw, x + dx, foot - tall + dy, r, shade(tone, 0.78))
     for dx, dy, r in ((-30, -2, 18), (18, -6, 20), (-6, -30, 22)):
@@ -254,12 +316,19 @@ def _walk_setting(rng: np.random.Generator, place: str) -> tuple[Image.Image, Im
         x = 0
         while x < wide:
             w, top = 70 + int(50 * rng.random()), 30 + int(70 * rng.random())
-            tone = ((206, 150, 120), (222, 200, 160), (170, 130, 120), (180, 190, 180))[int(4 * rng.random())]
+            tone = ((206, 150, 120), (222, 200, 160), (170, 130, 120), (180, 190, 180))[
+                int(4 * rng.random())
+            ]
             pen.rectangle((x, top, x + w, 262), fill=tone)
             pen.rectangle((x, top, x + w, top + 9), fill=shade(tone, 0.7))
             for wy in range(top + 24, 226, 46):
                 for wx in range(x + 12, x + w - 18, 32):
-                    pen.rectangle((wx, wy, wx + 17, wy + 26), fill=(112, 146, 178), outline=shade(tone, 1.4), width=3)
+                    pen.rectangle(
+                        (wx, wy, wx + 17, wy + 26),
+                        fill=(112, 146, 178),
+                        outline=shade(tone, 1.4),
+                        width=3,
+                    )
             x += w
         pen.rectangle((0, 262, wide, H), fill=(176, 172, 168))
         pen.rectangle((0, 316, wide, H), fill=(96, 98, 106))
@@ -274,7 +343,13 @@ def _walk_setting(rng: np.random.Generator, place: str) -> tuple[Image.Image, Im
         pen.rectangle((0, 282, wide, H), fill=(222, 200, 158))
         pen.rectangle((0, 282, wide, 288), fill=(176, 160, 116))
         for x in rng.random(90) * wide:
-            disc(pen, x, 246 + 34 * rng.random(), 3, ((250, 246, 240), (248, 205, 70), (240, 132, 172))[int(3 * rng.random())])
+            disc(
+                pen,
+                x,
+                246 + 34 * rng.random(),
+                3,
+                ((250, 246, 240), (248, 205, 70), (240, 132, 172))[int(3 * rng.random())],
+            )
     elif place == "beach":
         img = sky("day", 0.6)
         img.paste(gradient([(0, (70, 160, 206)), (1, (120, 208, 220))], (W, 110)), (0, 160))
@@ -287,7 +362,12 @@ def _walk_setting(rng: np.random.Generator, place: str) -> tuple[Image.Image, Im
             pen.arc((x - 14, y - 4, x + 14, y + 5), 190, 350, fill=(220, 188, 128), width=2)
         for x in range(120, wide, 300):
             for d in range(6):
-                pen.pieslice((x - 56, 150, x + 56, 262), 180 + 30 * d, 210 + 30 * d, fill=((236, 90, 80), (250, 246, 240))[d % 2])
+                pen.pieslice(
+                    (x - 56, 150, x + 56, 262),
+                    180 + 30 * d,
+                    210 + 30 * d,
+                    fill=((236, 90, 80), (250, 246, 240))[d % 2],
+                )
             pen.line((x, 204, x, 274), fill=(150, 110, 70), width=5)
     else:
         img = sky("overcast", 0.8)
@@ -298,7 +378,15 @@ def _walk_setting(rng: np.random.Generator, place: str) -> tuple[Image.Image, Im
             for j in range(3):
                 y, w = foot - tall * j * 0.27, tall * (0.3 - 0.07 * j)
                 pen.polygon([(x - w, y), (x, y - tall * 0.5), (x + w, y)], fill=(60, 104, 96))
-                pen.polygon([(x - w * 0.6, y - tall * 0.2), (x, y - tall * 0.5), (x + w * 0.6, y - tall * 0.2), (x, y - tall * 0.26)], fill=(244, 248, 252))
+                pen.polygon(
+                    [
+                        (x - w * 0.6, y - tall * 0.2),
+                        (x, y - tall * 0.5),
+                        (x + w * 0.6, y - tall * 0.2),
+                        (x, y - tall * 0.26),
+                    ],
+                    fill=(244, 248, 252),
+                )
         pen.rectangle((0, 262, wide, H), fill=(228, 236, 246))
         for x in rng.random(50) * wide:
             y = 272 + 60 * rng.random()
@@ -336,9 +424,11 @@ def _walk_setting(rng: np.random.Generator, place: str) -> tuple[Image.Image, Im
         "a {who} {carries} (walking|going for a walk) {place} [{facing}] [in {colour} clothes]",
         "{place} walks a {who} in {colour} {carries}",
     ),
-    sound=lambda look, rng: sounds.at(np.arange(0.2, 2.9, 0.6), sounds.knock(150), 0.7)
-    if look["place"] == "street"
-    else None,
+    sound=lambda look, rng: (
+        sounds.at(np.arange(0.2, 2.9, 0.6), sounds.knock(150), 0.7)
+        if look["place"] == "street"
+        else None
+    ),
 )
 def walking_figure(look: Look, rng: np.random.Generator) -> Frame:
     img, strip = _walk_setting(rng, look["place"])
@@ -374,9 +464,13 @@ def walking_figure(look: Look, rng: np.random.Generator) -> Frame:
             bx, by = hand
             draw.arc((bx - 10, by - 4, bx + 10, by + 16), 180, 360, fill=(60, 44, 40), width=4)
             for tone, m in (((96, 62, 44), 0), ((156, 104, 66), 4)):
-                draw.rounded_rectangle((bx - 38 * k + m, by + 6 + m, bx + 38 * k - m, by + 58 * k - m), 7, fill=tone)
+                draw.rounded_rectangle(
+                    (bx - 38 * k + m, by + 6 + m, bx + 38 * k - m, by + 58 * k - m), 7, fill=tone
+                )
             for d in (-18, 18):
-                draw.rectangle((bx + d * k - 3, by + 8, bx + d * k + 3, by + 56 * k), fill=(226, 196, 130))
+                draw.rectangle(
+                    (bx + d * k - 3, by + 8, bx + d * k + 3, by + 56 * k), fill=(226, 196, 130)
+                )
         elif carries == "balloon":
             top = (hand[0] + 22 + 5 * wave(t, 0.5), max(40, hand[1] - 104 * k))
             draw.line([hand, top], fill=(70, 66, 74), width=2)
@@ -389,16 +483,38 @@ def walking_figure(look: Look, rng: np.random.Generator) -> Frame:
                 a0, a1 = cx - r + i * r / 3, cx - r + (i + 1) * r / 3
                 draw.pieslice((a0, cy + 24, a1, cy + 46), 180, 360, fill=shade(bright, 0.5))
             for w, tone in ((1.0, 0.78), (0.66, 1.0), (0.28, 1.18)):
-                draw.chord((cx - r * w, cy - 36 * k, cx + r * w, cy + 96 * k), 180, 360, fill=shade(bright, tone))
+                draw.chord(
+                    (cx - r * w, cy - 36 * k, cx + r * w, cy + 96 * k),
+                    180,
+                    360,
+                    fill=shade(bright, tone),
+                )
             draw.line((cx, cy - 46 * k, cx, cy - 34 * k), fill=(70, 56, 52), width=5)
         elif carries == "dog":
             dx, dy = x + 142 * k**0.5, ground - 34
             shadow(picture, dx - 4, ground + 4, 52, 7, 0.4)
-            stroke(draw, [hand, ((hand[0] + dx) / 2, (hand[1] + dy) / 2 + 14), (dx + 14, dy - 20)], (200, 60, 60), 3)
+            stroke(
+                draw,
+                [hand, ((hand[0] + dx) / 2, (hand[1] + dy) / 2 + 14), (dx + 14, dy - 20)],
+                (200, 60, 60),
+                3,
+            )
             for i, lx in enumerate((-30, -22, 20, 28)):
                 swing = 12 * wave(t, 1.6, i * 0.5 + (i > 1) * 0.25)
-                _limb(draw, (dx + lx, dy), (dx + lx + swing, dy + 32), 7, 5, shade(dog, 0.7 if i % 2 else 0.95))
-            stroke(draw, [(dx - 34, dy - 8), (dx - 54, dy - 26 + 8 * wave(t, 2.0))], shade(dog, 0.85), 8)
+                _limb(
+                    draw,
+                    (dx + lx, dy),
+                    (dx + lx + swing, dy + 32),
+                    7,
+                    5,
+                    shade(dog, 0.7 if i % 2 else 0.95),
+                )
+            stroke(
+                draw,
+                [(dx - 34, dy - 8), (dx - 54, dy - 26 + 8 * wave(t, 2.0))],
+                shade(dog, 0.85),
+                8,
+            )
             _limb(draw, (dx - 26, dy - 4), (dx + 24, dy - 6), 17, 19, dog)
             _limb(draw, (dx + 26, dy - 10), (dx + 38, dy - 34), 12, 12, dog)
             _limb(draw, (dx + 40, dy - 38), (dx + 58, dy - 34), 14, 8, dog)
@@ -443,20 +559,39 @@ def walking_figure(look: Look, rng: np.random.Generator) -> Frame:
 def skipping_rope(look: Look, rng: np.random.Generator) -> Frame:
     place = look["place"]
     if place == "gym":
-        img = gradient([(0, (226, 214, 190)), (0.7, (244, 234, 212)), (0.71, (190, 136, 86)), (1, (156, 104, 64))])
+        img = gradient(
+            [
+                (0, (226, 214, 190)),
+                (0.7, (244, 234, 212)),
+                (0.71, (190, 136, 86)),
+                (1, (156, 104, 64)),
+            ]
+        )
         draw = ImageDraw.Draw(img)
         for y in range(20, 220, 17):
             draw.line((290, y, 430, y), fill=(160, 110, 66), width=6)
         for x in (290, 360, 430):
             draw.line((x, 10, x, 226), fill=(130, 88, 54), width=8)
         for x in (20, 120):
-            draw.rectangle((x, 24, x + 78, 104), fill=(170, 212, 236), outline=(250, 246, 236), width=6)
+            draw.rectangle(
+                (x, 24, x + 78, 104), fill=(170, 212, 236), outline=(250, 246, 236), width=6
+            )
         draw.line((0, 286, W, 286), fill=(214, 60, 54), width=5)
     elif place == "beach":
         img = sky("day", 0.5)
         img.paste(gradient([(0, (58, 140, 196)), (1, (116, 204, 218))], (W, 90)), (0, 150))
-        fill_below(img, np.array([228 + 5 * math.sin(x / 30) for x in range(W)]), (250, 250, 244), (250, 250, 244))
-        fill_below(img, np.array([234 + 5 * math.sin(x / 30) for x in range(W)]), (244, 218, 162), (226, 192, 132))
+        fill_below(
+            img,
+            np.array([228 + 5 * math.sin(x / 30) for x in range(W)]),
+            (250, 250, 244),
+            (250, 250, 244),
+        )
+        fill_below(
+            img,
+            np.array([234 + 5 * math.sin(x / 30) for x in range(W)]),
+            (244, 218, 162),
+            (226, 192, 132),
+        )
         glow(img, 380, 50, 90, (255, 246, 200), 1.0)
     else:
         img = sky("day", 0.7)
@@ -466,16 +601,23 @@ def skipping_rope(look: Look, rng: np.random.Generator) -> Frame:
         if place == "garden":
             fill_below(img, np.full(W, 206.0), (126, 190, 92), (92, 156, 74))
             for x in range(-6, W, 26):
-                draw.polygon([(x, 226), (x, 160), (x + 10, 148), (x + 20, 160), (x + 20, 226)], fill=(246, 244, 238))
+                draw.polygon(
+                    [(x, 226), (x, 160), (x + 10, 148), (x + 20, 160), (x + 20, 226)],
+                    fill=(246, 244, 238),
+                )
                 draw.line((x + 20, 160, x + 20, 226), fill=(206, 206, 206), width=2)
             draw.rectangle((0, 182, W, 190), fill=(226, 226, 222))
             for x in rng.random(40) * W:
-                tone = ((240, 90, 100), (248, 205, 70), (240, 132, 172), (150, 110, 220))[int(4 * rng.random())]
+                tone = ((240, 90, 100), (248, 205, 70), (240, 132, 172), (150, 110, 220))[
+                    int(4 * rng.random())
+                ]
                 disc(draw, x, 216 + 24 * rng.random(), 6, tone)
         else:
             _bushes(rng, draw, 204, (104, 168, 92), 14)
             fill_below(img, np.full(W, 208.0), (216, 196, 162), (190, 166, 128))
-            draw.polygon([(18, 232), (40, 96), (64, 96), (64, 232)], outline=(90, 110, 150), width=7)
+            draw.polygon(
+                [(18, 232), (40, 96), (64, 96), (64, 232)], outline=(90, 110, 150), width=7
+            )
             for y in range(116, 230, 24):
                 draw.line((36, y, 64, y), fill=(90, 110, 150), width=5)
             stroke(draw, [(58, 96), (96, 128), (136, 214), (170, 226)], (226, 150, 52), 20)
@@ -517,13 +659,27 @@ def skipping_rope(look: Look, rng: np.random.Generator) -> Frame:
             line = []
             for u in np.linspace(0, 1, 25):
                 belly = math.sin(math.pi * u) ** 0.55
-                sx = hands[0][0] + (hands[1][0] - hands[0][0]) * u + (u - 0.5) * 26 * k * math.sin(math.pi * u)
+                sx = (
+                    hands[0][0]
+                    + (hands[1][0] - hands[0][0]) * u
+                    + (u - 0.5) * 26 * k * math.sin(math.pi * u)
+                )
                 line.append((sx, mid_y + depth * belly))
             behind = math.sin(2 * math.pi * phase) > 0
             if behind:
                 stroke(draw, line, shade(rope, 0.7), 6)
                 stroke(draw, line, rope, 4)
-            _figure(draw, hip, k, outfits[i], ((-bent * 0.35, -2 + bent * 0.4), (bent * 0.35, 2 - bent * 0.4)), arms, 0, 0, 5 * wave(phase, 1.0))
+            _figure(
+                draw,
+                hip,
+                k,
+                outfits[i],
+                ((-bent * 0.35, -2 + bent * 0.4), (bent * 0.35, 2 - bent * 0.4)),
+                arms,
+                0,
+                0,
+                5 * wave(phase, 1.0),
+            )
             if not behind:
                 stroke(draw, line, shade(rope, 0.7), 6)
                 stroke(draw, line, rope, 4)
@@ -559,9 +715,13 @@ def skipping_rope(look: Look, rng: np.random.Generator) -> Frame:
         "{way} {place} (goes|walks) a {who} in {colour}",
         "step by step a {who} in {colour} (goes|moves) {way} {place} [{facing}]",
     ),
-    sound=lambda look, rng: sounds.at(np.arange(0.55, 2.95, 0.6), sounds.knock(200 if look["place"] == "house" else 130), 0.8)
-    if look["place"] != "palace"
-    else None,
+    sound=lambda look, rng: (
+        sounds.at(
+            np.arange(0.55, 2.95, 0.6), sounds.knock(200 if look["place"] == "house" else 130), 0.8
+        )
+        if look["place"] != "palace"
+        else None
+    ),
 )
 def climbing_stairs(look: Look, rng: np.random.Generator) -> Frame:
     place = look["place"]
@@ -579,7 +739,11 @@ def climbing_stairs(look: Look, rng: np.random.Generator) -> Frame:
         draw = ImageDraw.Draw(img)
         for x in range(0, W, 28):
             draw.line((x, 0, x, H), fill=(228, 200, 152), width=8)
-        for x, y, c in ((60, 60, (96, 150, 190)), (170, 36, (190, 110, 90)), (280, 20, (110, 160, 110))):
+        for x, y, c in (
+            (60, 60, (96, 150, 190)),
+            (170, 36, (190, 110, 90)),
+            (280, 20, (110, 160, 110)),
+        ):
             draw.rectangle((x, y, x + 64, y + 78), fill=c, outline=(130, 84, 48), width=7)
             disc(draw, x + 34, y + 34, 13, shade(c, 1.5))
             draw.polygon([(x + 8, y + 70), (x + 34, y + 44), (x + 56, y + 70)], fill=shade(c, 0.7))
@@ -619,7 +783,12 @@ def climbing_stairs(look: Look, rng: np.random.Generator) -> Frame:
         for j in range(-1, 8):
             x, y = top(j)
             draw.line((x + 20, y, x + 20, y - 74), fill=wood, width=6)
-        stroke(draw, [(top(-1)[0] + 20, top(-1)[1] - 76), (top(8)[0] + 20, top(8)[1] - 76)], shade(wood, 1.15), 11)
+        stroke(
+            draw,
+            [(top(-1)[0] + 20, top(-1)[1] - 76), (top(8)[0] + 20, top(8)[1] - 76)],
+            shade(wood, 1.15),
+            11,
+        )
     colour = PAINT[look["colour"]]
     outfit = _outfit(rng, look["who"], colour, shade(colour, 0.62))
     k = 0.93 * outfit["size"] ** 0.7
@@ -633,13 +802,22 @@ def climbing_stairs(look: Look, rng: np.random.Generator) -> Frame:
         s, p = math.floor(beat), beat % 1
         u = ease(p)
         (ax, ay), (bx, by) = top(s), top(s + 2)
-        moving = (ax + (bx - ax) * u, ay + (by - ay) * ease(1.5 * p) - 14 * math.sin(math.pi * p) - 6 * k)
+        moving = (
+            ax + (bx - ax) * u,
+            ay + (by - ay) * ease(1.5 * p) - 14 * math.sin(math.pi * p) - 6 * k,
+        )
         still = (top(s + 1)[0], top(s + 1)[1] - 6 * k)
         hx = top(s)[0] + run / 2 + run * p
-        hip = (hx, top(s)[1] - rise / 2 - rise * p - 0.94 * reach - 6 * k - 3 * math.cos(2 * math.pi * p))
+        hip = (
+            hx,
+            top(s)[1] - rise / 2 - rise * p - 0.94 * reach - 6 * k - 3 * math.cos(2 * math.pi * p),
+        )
         side = 1 if up else -1
         feet = (moving, still) if s % 2 else (still, moving)
-        legs = [_reach((hip[0] + d, hip[1]), foot, THIGH * k, SHIN * k, side) for foot, d in zip(feet, (-2 * k * side, 2 * k * side), strict=True)]
+        legs = [
+            _reach((hip[0] + d, hip[1]), foot, THIGH * k, SHIN * k, side)
+            for foot, d in zip(feet, (-2 * k * side, 2 * k * side), strict=True)
+        ]
         shadow(picture, still[0], top(s + 1)[1] + 2, 30, 5, 0.4)
         swing = 24 * math.cos(math.pi * beat) * side
         arms = ((-swing, -swing + 26 * side), (swing, swing + 26 * side))
@@ -688,19 +866,33 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
     place = look["place"]
     spots: list[tuple[float, float, Colour]] = []
     if place == "stage":
-        img = gradient([(0, (60, 20, 40)), (0.7, (110, 46, 66)), (0.71, (170, 116, 72)), (1, (112, 70, 44))])
+        img = gradient(
+            [(0, (60, 20, 40)), (0.7, (110, 46, 66)), (0.71, (170, 116, 72)), (1, (112, 70, 44))]
+        )
         draw = ImageDraw.Draw(img)
         for x in range(0, W, 14):
             edge = abs(x - W / 2) / (W / 2)
             if edge > 0.62:
-                draw.rectangle((x, 0, x + 13, 262), fill=shade((190, 34, 46), 0.55 + 0.5 * abs(math.sin(x * 0.35))))
+                draw.rectangle(
+                    (x, 0, x + 13, 262),
+                    fill=shade((190, 34, 46), 0.55 + 0.5 * abs(math.sin(x * 0.35))),
+                )
         for x in range(0, W, 56):
-            draw.pieslice((x - 4, -44, x + 60, 44), 0, 180, fill=(196, 40, 50), outline=(226, 178, 80), width=4)
+            draw.pieslice(
+                (x - 4, -44, x + 60, 44),
+                0,
+                180,
+                fill=(196, 40, 50),
+                outline=(226, 178, 80),
+                width=4,
+            )
         spots = [(120, 0, (255, 240, 200)), (330, 0, (255, 240, 200))]
         beam = Image.new("L", (W // 4, H // 4))
         for x, _, _ in spots:
             ImageDraw.Draw(beam).polygon([(x / 4, 0), (W / 8 - 34, 72), (W / 8 + 34, 72)], fill=74)
-        img.paste((255, 240, 205), (0, 0), blurred(beam, 2).resize((W, H), Image.Resampling.BILINEAR))
+        img.paste(
+            (255, 240, 205), (0, 0), blurred(beam, 2).resize((W, H), Image.Resampling.BILINEAR)
+        )
     elif place == "disco":
         img = gradient([(0, (30, 16, 60)), (0.6, (76, 34, 116)), (1, (40, 20, 80))])
         draw = ImageDraw.Draw(img)
@@ -709,17 +901,35 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
             y0, y1 = 240 + row * row * 4 + row * 8, 240 + (row + 1) ** 2 * 4 + (row + 1) * 8
             for col in range(-6, 6):
                 f0, f1 = 1 + row * 0.24, 1 + (row + 1) * 0.24
-                quad = [(W / 2 + col * 52 * f0, y0), (W / 2 + (col + 1) * 52 * f0, y0), (W / 2 + (col + 1) * 52 * f1, y1), (W / 2 + col * 52 * f1, y1)]
-                draw.polygon(quad, fill=mix(hues[(row * 3 + col * 2 + col // 2) % 4], (60, 30, 90), 0.45), outline=(40, 20, 70))
+                quad = [
+                    (W / 2 + col * 52 * f0, y0),
+                    (W / 2 + (col + 1) * 52 * f0, y0),
+                    (W / 2 + (col + 1) * 52 * f1, y1),
+                    (W / 2 + col * 52 * f1, y1),
+                ]
+                draw.polygon(
+                    quad,
+                    fill=mix(hues[(row * 3 + col * 2 + col // 2) % 4], (60, 30, 90), 0.45),
+                    outline=(40, 20, 70),
+                )
         draw.line((W / 2, 0, W / 2, 12), fill=(200, 200, 210), width=3)
         mirror = ball(26, (186, 190, 210))
         stamp(img, mirror, W / 2, 34)
         draw = ImageDraw.Draw(img)
         for a in range(-2, 3):
-            draw.arc((W / 2 - 26, 34 - 26, W / 2 + 26, 34 + 26), 0, 360, fill=(120, 120, 150), width=2)
-            draw.line((W / 2 - 24, 34 + a * 10, W / 2 + 24, 34 + a * 10), fill=(120, 120, 150), width=2)
+            draw.arc(
+                (W / 2 - 26, 34 - 26, W / 2 + 26, 34 + 26), 0, 360, fill=(120, 120, 150), width=2
+            )
+            draw.line(
+                (W / 2 - 24, 34 + a * 10, W / 2 + 24, 34 + a * 10), fill=(120, 120, 150), width=2
+            )
             draw.line((W / 2 + a * 10, 10, W / 2 + a * 10, 58), fill=(120, 120, 150), width=2)
-        spots = [(x, y, hues[i % 4]) for i, (x, y) in enumerate(((60, 70), (150, 130), (300, 120), (390, 60), (100, 200), (350, 200)))]
+        spots = [
+            (x, y, hues[i % 4])
+            for i, (x, y) in enumerate(
+                ((60, 70), (150, 130), (300, 120), (390, 60), (100, 200), (350, 200))
+            )
+        ]
     elif place == "beach":
         img = gradient([(0, (120, 70, 130)), (0.35, (240, 130, 100)), (0.56, (255, 206, 130))])
         glow(img, 224, 184, 160, (255, 230, 150), 1.0)
@@ -728,8 +938,15 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
         draw = ImageDraw.Draw(img)
         for i in range(16):
             wide = 8 + 34 * rng.random()
-            draw.line((224 - wide, 194 + i * 4, 224 + wide, 194 + i * 4), fill=(255, 226, 160), width=2)
-        fill_below(img, np.array([254 + 5 * math.sin(x / 34) for x in range(W)]), (226, 176, 130), (150, 104, 96))
+            draw.line(
+                (224 - wide, 194 + i * 4, 224 + wide, 194 + i * 4), fill=(255, 226, 160), width=2
+            )
+        fill_below(
+            img,
+            np.array([254 + 5 * math.sin(x / 34) for x in range(W)]),
+            (226, 176, 130),
+            (150, 104, 96),
+        )
     else:
         img = sky("day", 0.7)
         cover = clouds(rng, (255, 255, 255), 0.4)
@@ -741,7 +958,13 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
         fill_below(img, ridge(rng, W, 232, 242, 220), (120, 188, 92), (86, 150, 70))
         draw = ImageDraw.Draw(img)
         for x in rng.random(50) * W:
-            disc(draw, x, 250 + 80 * rng.random(), 3.5, ((250, 246, 240), (248, 205, 70), (240, 132, 172))[int(3 * rng.random())])
+            disc(
+                draw,
+                x,
+                250 + 80 * rng.random(),
+                3.5,
+                ((250, 246, 240), (248, 205, 70), (240, 132, 172))[int(3 * rng.random())],
+            )
     n = int(look["n"])
     k = {1: 1.1, 2: 0.98, 3: 0.84}[n]
     xs = [W / 2 + (i - (n - 1) / 2) * {1: 0, 2: 176, 3: 142}[n] for i in range(n)]
@@ -759,19 +982,48 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
         picture = img.copy()
         if place == "disco":
             for (x, y, hue), phase in zip(spots, lit, strict=True):
-                glow(picture, x + 24 * wave(t, 0.3, phase), y, 64, hue, 0.45 + 0.35 * wave(t, 0.6, phase))
+                glow(
+                    picture,
+                    x + 24 * wave(t, 0.3, phase),
+                    y,
+                    64,
+                    hue,
+                    0.45 + 0.35 * wave(t, 0.6, phase),
+                )
         draw = ImageDraw.Draw(picture)
         for i, x in enumerate(xs):
             beat = t / 0.75 + (0.08 * i)
             s, u = math.floor(beat), ease((beat % 1) * 1.25)
             a, b = _MOVES[order[s % 6]], _MOVES[order[(s + 1) % 6]]
-            legs = [tuple(p + (q - p) * u for p, q in zip(a[0][j], b[0][j], strict=True)) for j in (0, 1)]
-            arms = [tuple(p + (q - p) * u for p, q in zip(a[1][j], b[1][j], strict=True)) for j in (0, 1)]
+            legs = [
+                tuple(p + (q - p) * u for p, q in zip(a[0][j], b[0][j], strict=True))
+                for j in (0, 1)
+            ]
+            arms = [
+                tuple(p + (q - p) * u for p, q in zip(a[1][j], b[1][j], strict=True))
+                for j in (0, 1)
+            ]
             lean = a[2] + (b[2] - a[2]) * u
-            tall = max(THIGH * math.cos(math.radians(p)) + SHIN * math.cos(math.radians(q)) for p, q in legs) * k
+            tall = (
+                max(
+                    THIGH * math.cos(math.radians(p)) + SHIN * math.cos(math.radians(q))
+                    for p, q in legs
+                )
+                * k
+            )
             hop = 9 * k * math.sin(math.pi * min((beat % 1) * 1.25, 1))
             shadow(picture, x, 306, 44 * k, 8 * k, 0.45)
-            _figure(draw, (x, 303 - 8 * k - tall - hop), k, outfits[i], legs, arms, lean, 0, -lean + 12 * wave(t, 0.67, 0.1 * i))
+            _figure(
+                draw,
+                (x, 303 - 8 * k - tall - hop),
+                k,
+                outfits[i],
+                legs,
+                arms,
+                lean,
+                0,
+                -lean + 12 * wave(t, 0.67, 0.1 * i),
+            )
         return picture
 
     return frame
@@ -788,7 +1040,11 @@ def dancing(look: Look, rng: np.random.Generator) -> Frame:
         "colour": _CLOTHES,
         "arms": {
             "one": ("waves with one hand", "raises one hand and waves"),
-            "both": ("waves with both arms", "swings both arms in the air", "waves with both hands"),
+            "both": (
+                "waves with both arms",
+                "swings both arms in the air",
+                "waves with both hands",
+            ),
         },
         "place": {
             "window": ("at an open window", "in the window of a house"),
@@ -815,7 +1071,9 @@ def waving(look: Look, rng: np.random.Generator) -> Frame:
         pen.rectangle((0, 0, W, H), fill=wall)
         for y in range(0, H, 24):
             for x in range(-24 * ((y // 24) % 2), W, 48):
-                pen.rectangle((x + 1, y + 1, x + 46, y + 22), fill=shade(wall, 0.92 + 0.12 * rng.random()))
+                pen.rectangle(
+                    (x + 1, y + 1, x + 46, y + 22), fill=shade(wall, 0.92 + 0.12 * rng.random())
+                )
         pen.rectangle((108, 18, 340, 262), fill=(250, 248, 242))
         pen.rectangle((122, 32, 326, 250), fill=(0, 0, 0, 0))
         shutter = (64, 124, 110)
@@ -827,17 +1085,34 @@ def waving(look: Look, rng: np.random.Generator) -> Frame:
         pen.rectangle((108, 270, 340, 306), fill=(150, 92, 58))
         for x in range(116, 340, 15):
             disc(pen, x, 262 + 8 * rng.random(), 11, (84, 150, 72))
-            disc(pen, x + 4, 252 + 12 * rng.random(), 8, ((236, 96, 130), (250, 246, 240), (250, 190, 80))[int(3 * rng.random())])
+            disc(
+                pen,
+                x + 4,
+                252 + 12 * rng.random(),
+                8,
+                ((236, 96, 130), (250, 246, 240), (250, 190, 80))[int(3 * rng.random())],
+            )
         x, feet, k = 224.0, 350.0, 1.12
     elif place == "hill":
         img = sky("day", 0.9)
         cover = clouds(rng, (255, 255, 255), 0.4)
         img.paste(cover, (-100, 0), cover)
         fill_below(img, ridge(rng, W, 214, 250, 160), (150, 196, 180))
-        fill_below(img, np.array([272 + 0.0011 * (x - 224) ** 2 for x in range(W)]), (116, 186, 86), (76, 140, 62))
+        fill_below(
+            img,
+            np.array([272 + 0.0011 * (x - 224) ** 2 for x in range(W)]),
+            (116, 186, 86),
+            (76, 140, 62),
+        )
         draw = ImageDraw.Draw(img)
         for fx in rng.random(44) * W:
-            disc(draw, fx, 290 + 44 * rng.random(), 4, ((250, 246, 240), (248, 205, 70), (236, 96, 110))[int(3 * rng.random())])
+            disc(
+                draw,
+                fx,
+                290 + 44 * rng.random(),
+                4,
+                ((250, 246, 240), (248, 205, 70), (236, 96, 110))[int(3 * rng.random())],
+            )
         x, feet, k = 224.0, 286.0, 1.02
     elif place == "ship":
         img = sky("day", 0.6)
@@ -874,16 +1149,32 @@ def waving(look: Look, rng: np.random.Generator) -> Frame:
         draw.rectangle((156, 32, 292, 292), fill=(150, 156, 168))
         for dx in (170, 232):
             for dy in (48, 170):
-                draw.rectangle((dx, dy, dx + 46, dy + 100), fill=(168, 174, 186), outline=(112, 118, 130), width=4)
+                draw.rectangle(
+                    (dx, dy, dx + 46, dy + 100),
+                    fill=(168, 174, 186),
+                    outline=(112, 118, 130),
+                    width=4,
+                )
         for wx in (24, 336):
-            draw.rectangle((wx, 60, wx + 86, 180), fill=(146, 190, 214), outline=(250, 246, 238), width=8)
+            draw.rectangle(
+                (wx, 60, wx + 86, 180), fill=(146, 190, 214), outline=(250, 246, 238), width=8
+            )
             draw.line((wx + 43, 60, wx + 43, 180), fill=(250, 246, 238), width=6)
         draw.rectangle((0, 290, W, H), fill=(168, 160, 152))
         draw.rectangle((110, 290, 338, 306), fill=(206, 200, 192))
         for px in (76, 374):
-            draw.polygon([(px - 22, 250), (px + 22, 250), (px + 15, 300), (px - 15, 300)], fill=(196, 104, 66))
+            draw.polygon(
+                [(px - 22, 250), (px + 22, 250), (px + 15, 300), (px - 15, 300)],
+                fill=(196, 104, 66),
+            )
             for d in range(9):
-                disc(draw, px - 24 + 6 * d, 238 - 10 * math.sin(d), 12, shade((84, 150, 72), 0.85 + 0.05 * (d % 4)))
+                disc(
+                    draw,
+                    px - 24 + 6 * d,
+                    238 - 10 * math.sin(d),
+                    12,
+                    shade((84, 150, 72), 0.85 + 0.05 * (d % 4)),
+                )
         x, feet, k = 224.0, 304.0, 1.06
     outfit = _outfit(rng, look["who"], PAINT[look["colour"]], shade(PAINT[look["colour"]], 0.62))
     if outfit["child"]:
@@ -900,7 +1191,10 @@ def waving(look: Look, rng: np.random.Generator) -> Frame:
         draw = ImageDraw.Draw(picture)
         sweep = wave(t, 1.15)
         raised = ((122 - 8 * sweep), (166 + 30 * sweep))
-        arms = [(-raised[0], -raised[1]) if both or flip else (-12, -4), raised if both or not flip else (12, 4)]
+        arms = [
+            (-raised[0], -raised[1]) if both or flip else (-12, -4),
+            raised if both or not flip else (12, 4),
+        ]
         lean = 3 * sweep * (0.4 if both else 1)
         if place in ("hill", "door"):
             shadow(picture, x, feet + 2, 46 * k, 8 * k, 0.45)
@@ -949,7 +1243,11 @@ _HOUR = {
     ),
     sound=lambda look, rng: sounds.together(
         0.25 * sounds.hiss(rng, 200, 1500),
-        sounds.at(np.arange(0.1, 2.6, 1.5), sounds.hiss(rng, 300, 2600, 0.7) * np.hanning(round(0.7 * sounds.RATE)), 0.7),
+        sounds.at(
+            np.arange(0.1, 2.6, 1.5),
+            sounds.hiss(rng, 300, 2600, 0.7) * np.hanning(round(0.7 * sounds.RATE)),
+            0.7,
+        ),
     ),
 )
 def rowing(look: Look, rng: np.random.Generator) -> Frame:
@@ -977,34 +1275,69 @@ def rowing(look: Look, rng: np.random.Generator) -> Frame:
             tone = shade((46, 92, 66), dim * (0.8 + 0.4 * rng.random()))
             for j in range(4):
                 y, w = level - tall * j * 0.2, tall * (0.24 - 0.04 * j)
-                draw.polygon([(x - w, y), (x, y - tall * 0.4), (x + w, y)], fill=shade(tone, 0.9 + 0.06 * j))
+                draw.polygon(
+                    [(x - w, y), (x, y - tall * 0.4), (x + w, y)], fill=shade(tone, 0.9 + 0.06 * j)
+                )
         fill_below(img, np.full(W, level - 8.0), shade((96, 140, 74), dim))
     water = {"lake": (66, 140, 178), "sea": (36, 104, 166), "river": (74, 130, 120)}[place]
     far = mix(shade(water, dim), horizon, 0.5)
-    img.paste(gradient([(0, far), (0.5, shade(water, dim)), (1, shade(water, dim * 0.62))], (W, H - level)), (0, level))
+    img.paste(
+        gradient(
+            [(0, far), (0.5, shade(water, dim)), (1, shade(water, dim * 0.62))], (W, H - level)
+        ),
+        (0, level),
+    )
     ripples = np.column_stack([rng.random(80), rng.random(80), rng.random(80)])
     if time != "day":
         draw = ImageDraw.Draw(img)
         for i in range(14):
             wide = 6 + 26 * rng.random()
-            draw.line((330 - wide, level + 5 + i * 8, 330 + wide, level + 5 + i * 8), fill=mix(far, (255, 236, 180), 0.6), width=2)
+            draw.line(
+                (330 - wide, level + 5 + i * 8, 330 + wide, level + 5 + i * 8),
+                fill=mix(far, (255, 236, 180), 0.6),
+                width=2,
+            )
     colour = PAINT[look["colour"]]
     n = int(look["n"])
     k = 0.98 if n == 1 else 0.88
     half = 150 if n == 1 else 190
-    shirts = [((246, 150, 60), (240, 236, 226), (90, 170, 170), (226, 110, 140))[rng.integers(4)] for _ in range(n)]
+    shirts = [
+        ((246, 150, 60), (240, 236, 226), (90, 170, 170), (226, 110, 140))[rng.integers(4)]
+        for _ in range(n)
+    ]
     outfits = [_outfit(rng, "man", shirt) for shirt in shirts]
     seats = [10.0] if n == 1 else [-72.0, 82.0]
 
     def hull() -> Image.Image:
         def paint(draw, s):
             c = half + 20
-            edge = [(c - half - 14, 6), (c - half * 0.6, 22), (c, 27), (c + half * 0.6, 22), (c + half + 14, 4)]
-            keel = [(c + half * 0.84, 62), (c + half * 0.5, 78), (c - half * 0.5, 78), (c - half * 0.86, 62)]
+            edge = [
+                (c - half - 14, 6),
+                (c - half * 0.6, 22),
+                (c, 27),
+                (c + half * 0.6, 22),
+                (c + half + 14, 4),
+            ]
+            keel = [
+                (c + half * 0.84, 62),
+                (c + half * 0.5, 78),
+                (c - half * 0.5, 78),
+                (c - half * 0.86, 62),
+            ]
             draw.polygon(_points([*edge, *keel], s), fill=shade(colour, 0.74))
-            draw.polygon(_points([*edge, (c + half * 0.92, 40), (c, 54), (c - half * 0.94, 40)], s), fill=colour)
-            stroke(draw, _points(edge, s), shade(colour, 1.35 if look["colour"] != "white" else 0.8), 6 * s)
-            stroke(draw, _points([(x, y + 20) for x, y in edge[1:4]], s), shade(colour, 0.86), 2.5 * s)
+            draw.polygon(
+                _points([*edge, (c + half * 0.92, 40), (c, 54), (c - half * 0.94, 40)], s),
+                fill=colour,
+            )
+            stroke(
+                draw,
+                _points(edge, s),
+                shade(colour, 1.35 if look["colour"] != "white" else 0.8),
+                6 * s,
+            )
+            stroke(
+                draw, _points([(x, y + 20) for x, y in edge[1:4]], s), shade(colour, 0.86), 2.5 * s
+            )
 
         return sprite(2 * half + 40, 90, paint)
 
@@ -1016,7 +1349,11 @@ def rowing(look: Look, rng: np.random.Generator) -> Frame:
         for a, b, c in ripples:
             y = level + 4 + b**1.3 * (H - level)
             x = ((a * (W + 80) - (14 + 50 * b) * t) % (W + 80)) - 40
-            draw.line((x - 4 - 22 * b, y, x + 4 + 22 * b, y), fill=mix(far, (255, 255, 255), 0.15 + 0.25 * c), width=2)
+            draw.line(
+                (x - 4 - 22 * b, y, x + 4 + 22 * b, y),
+                fill=mix(far, (255, 255, 255), 0.15 + 0.25 * c),
+                width=2,
+            )
         phase = 0.66 * t  # the pull is the first half of each turn
         sway = math.cos(2 * math.pi * phase)  # 1: leaning to the stern, arms stretched
         bx, by = W / 2 + 16 * (t - 1.5) + 4 * sway, 226 + 2.5 * wave(t, 0.66, 0.2)
@@ -1026,7 +1363,10 @@ def rowing(look: Look, rng: np.random.Generator) -> Frame:
             lean = -16 * sway + 8  # the rower faces the stern, on the left
             legs = [_reach(hip, (hip[0] - 74 * k, hip[1] + 20 * k), THIGH * k, SHIN * k, -1)] * 2
             lock = (hip[0] - 36 * k, by - 2)
-            handle = (hip[0] - (50 + 20 * sway) * k, by - (36 + 7 * math.sin(2 * math.pi * phase)) * k)
+            handle = (
+                hip[0] - (50 + 20 * sway) * k,
+                by - (36 + 7 * math.sin(2 * math.pi * phase)) * k,
+            )
             neck = _step(hip, 180 - lean, BACK * k)
             root = (neck[0], neck[1] + 8 * k)
             bones = _reach(root, handle, UPPER * k, FORE * k, 1)
@@ -1046,8 +1386,23 @@ def rowing(look: Look, rng: np.random.Generator) -> Frame:
             if dip > 0.1:
                 w = 26 * dip
                 for m in (1.0, 0.6):
-                    draw.arc((far_end[0] - w * m, far_end[1] - 7 * m, far_end[0] + w * m, far_end[1] + 7 * m), 0, 360, fill=(240, 246, 250), width=2)
-        draw.line((bx - half * 0.8, by + 62, bx + half * 0.8, by + 62), fill=mix(far, (255, 255, 255), 0.5), width=3)
+                    draw.arc(
+                        (
+                            far_end[0] - w * m,
+                            far_end[1] - 7 * m,
+                            far_end[0] + w * m,
+                            far_end[1] + 7 * m,
+                        ),
+                        0,
+                        360,
+                        fill=(240, 246, 250),
+                        width=2,
+                    )
+        draw.line(
+            (bx - half * 0.8, by + 62, bx + half * 0.8, by + 62),
+            fill=mix(far, (255, 255, 255), 0.5),
+            width=3,
+        )
         return _mirror(picture, look["facing"])
 
     return frame
