@@ -296,10 +296,9 @@ def build(context: Context) -> None:
         everything,
         **{**quiet, "show_progress": "minimal", "show_progress_on": [table]},
     )
-    for component in (text, kind, order):
-        component.input(
-            guarded(refilter, n), [*filters, bar], listing, trigger_mode="always_last", **quiet
-        )
+    # A textbox's `input` arrives with the text of the key before; its `change` has it all.
+    for event in (text.change, kind.input, order.input):
+        event(guarded(refilter, n), [*filters, bar], listing, trigger_mode="always_last", **quiet)
     back.click(guarded(turn(-1), n), [*filters, bar, page], listing, **quiet)
     on.click(guarded(turn(1), n), [*filters, bar, page], listing, **quiet)
     clicks.select(guarded(pick_bar, n), filters, listing, **quiet)
