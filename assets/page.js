@@ -6,9 +6,11 @@
 (() => {
   "use strict";
   const REPLACE_AFTER_MS = 250; // browsers refuse more than about 100 address changes in 30 s
+  const ASK_AGAIN_MS = 700; // while the text encoder is loading
   const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
   const PRESSABLE = "a, button, video, summary, input, [role=button], [role=tab], [role=option]";
   let send = null; // set by the bridge component
+  let asking = 0; // timer of a query that waits for the text encoder
   let replacing = 0; // timer of a pending replaceState
   let askedFrom = null; // what had the focus when "Why?" was asked
 
@@ -31,7 +33,13 @@
 
   /** Put the view that the server answered with into the address bar. */
   function follow(value) {
-    if (!value || !value.link) return;
+    clearTimeout(asking);
+    if (!value) return;
+    if (value.again) {
+      asking = setTimeout(() => send.apply({ search: value.again, history: value.history }), ASK_AGAIN_MS);
+      return;
+    }
+    if (!value.link) return;
     if (value.title) document.title = value.title + " · Hublens";
     const link = withOwnParameters(value.link);
     clearTimeout(replacing);
@@ -45,6 +53,7 @@
     }
     showWhy(value.why);
     requestAnimationFrame(showLink);
+    window.hublens.answers += 1;
   }
 
   /** Write the page's address into the field beside "Copy link". */
@@ -54,6 +63,7 @@
 
   /** Open a link of ours without loading the page anew; settings in use are carried along. */
   function openLink(href) {
+    clearTimeout(asking);
     const wanted = new URL(href, document.baseURI).searchParams;
     const now = new URLSearchParams(location.search);
     const moved = wanted.has("gallery") && now.has("gallery") && wanted.get("gallery") !== now.get("gallery");
@@ -241,5 +251,5 @@
     action();
   });
 
-  window.hublens = { connect: (trigger) => (send = trigger), follow, open: openLink };
+  window.hublens = { connect: (trigger) => (send = trigger), follow, open: openLink, answers: 0 };
 })();

@@ -187,24 +187,34 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
     everything = [*ranked, context.tabs, *view]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     latest = {"trigger_mode": "always_last", **quiet}
-    search = context.query.submit(
+    # "always_last" would run a deferred event without its data, so these run each time.
+    each = {"trigger_mode": "multiple", **quiet}
+    context.query.submit(
         handlers.search,
         [context.query, context.bridge, *context.settings],
         [*ranked, context.tabs],
         validator=handlers.validate,
         concurrency_id="search",
         concurrency_limit=8,
+        **each,
+    )
+    opened = {"outputs": everything, "concurrency_id": "link", "concurrency_limit": 8}
+    n_outputs = len(everything)
+    context.bridge.apply(guarded(handlers.apply, n_outputs), context.bridge, **opened, **each)
+    context.gallery.input(
+        guarded(handlers.pick_gallery, n_outputs),
+        [context.bridge, context.gallery],
+        **opened,
         **latest,
     )
-    # A link that is opened while a typed query waits for the encoder takes its place.
-    link = {"concurrency_id": "link", "concurrency_limit": 8, "cancels": [search]}
-    context.bridge.apply(handlers.apply, None, everything, **link, **latest)
-    context.gallery.input(handlers.pick_gallery, context.gallery, everything, **link, **latest)
     context.bank.input(
-        handlers.pick_bank, [context.bridge, *context.settings], everything, **link, **latest
+        guarded(handlers.pick_bank, n_outputs),
+        [context.bridge, *context.settings],
+        **opened,
+        **latest,
     )
-    page.load(handlers.load, None, everything, concurrency_id="link", concurrency_limit=8, **quiet)
-    rerank = {"concurrency_id": "rerank", "concurrency_limit": 4, **latest}
+    page.load(guarded(handlers.load, n_outputs), None, **opened, **quiet)
+    rerank = {"concurrency_id": "rerank", "concurrency_limit": 4}
     for component in context.settings:
         if component not in (context.gallery, context.bank):
             component.input(
@@ -212,9 +222,10 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
                 [context.bridge, *context.settings],
                 ranked,
                 **rerank,
+                **latest,
             )
     context.bridge.why(
-        guarded(handlers.why, 2), context.bridge, [parts.why, context.bridge], **rerank
+        guarded(handlers.why, 2), context.bridge, [parts.why, context.bridge], **rerank, **each
     )
     for name, tab in tabs.items():
         tab.select(

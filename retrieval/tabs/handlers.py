@@ -6,8 +6,7 @@ to, or clicked). All end in `_answer`, so a view looks the same whichever way it
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+import itertools
 from dataclasses import replace
 from html import escape
 from urllib.parse import urlencode
@@ -23,8 +22,7 @@ from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
-POLL_S = 0.5  # seconds between two lines of the "loading" status
-WAIT_S = 120.0  # seconds that a typed query waits for the text encoder
+_answers = itertools.count(1)
 
 
 class Handlers:
@@ -47,7 +45,7 @@ class Handlers:
             told = gr.validate(False, sentence(error))
         return [told, *[fine] * (1 + len(settings))]
 
-    def search(self, text, bridge, *settings) -> Iterator[list]:
+    def search(self, text, bridge, *settings) -> list:
         """A typed query."""
 
         def view() -> View:
@@ -59,10 +57,9 @@ class Handlers:
                     return replace(asked, q="", query_id=shown.query_id)
             return asked
 
-        for ranked in self._answer(view, "push"):
-            yield [*ranked, gr.Tabs(selected="compare")]
+        return [*self._answer(view, bridge, "push"), gr.Tabs(selected="compare")]
 
-    def rerank(self, bridge, *settings, beta_moved: bool = False) -> Iterator[list]:
+    def rerank(self, bridge, *settings, beta_moved: bool = False) -> list:
         """The query on the page under other settings; its vector is in the engine's cache."""
 
         def view() -> View:
@@ -70,20 +67,19 @@ class Handlers:
             asked = self.context.read(*settings)
             return replace(asked, q=shown.q, query_id=shown.query_id, tab=shown.tab)
 
-        why = str(bridge.get("why", "")) if isinstance(bridge, dict) else ""
-        yield from self._answer(view, "replace", why, beta_moved)
+        return self._answer(view, bridge, "replace", beta_moved)
 
-    def own_beta(self, bridge, *settings) -> Iterator[list]:
+    def own_beta(self, bridge, *settings) -> list:
         """Moving the beta slider leaves the scale-free value."""
         settings = list(settings)
         settings[self.context.settings.index(self.context.scale_free)] = False
-        yield from self.rerank(bridge, *settings, beta_moved=True)
+        return self.rerank(bridge, *settings, beta_moved=True)
 
-    def pick_gallery(self, gallery) -> Iterator[list]:
+    def pick_gallery(self, bridge, gallery) -> list:
         """Another gallery starts with its own worked example."""
-        yield from self._open("?" + urlencode({"gallery": str(gallery)}), "push")
+        return self._open("?" + urlencode({"gallery": str(gallery)}), bridge, "push")
 
-    def pick_bank(self, bridge, *settings) -> Iterator[list]:
+    def pick_bank(self, bridge, *settings) -> list:
         """Another querybank ranks the same query again, with all of its captions."""
         settings = list(settings)
         settings[self.context.settings.index(self.context.bank_size)] = None
@@ -94,17 +90,19 @@ class Handlers:
             gr.Warning(sentence(error))
             view = shown
         view = replace(view, q=shown.q, query_id=shown.query_id, tab=shown.tab)
-        yield from self._open(links.build(view), "replace")
+        return self._open(links.build(view), bridge, "replace")
 
-    def apply(self, event: gr.EventData) -> Iterator[list]:
+    def apply(self, bridge, event: gr.EventData) -> list:
         """A link that was clicked, or stepped back to."""
         asked = event._data if isinstance(event._data, dict) else {}
-        history = "push" if asked.get("history") == "push" else ""
-        yield from self._open(str(asked.get("search", ""))[:4000], history)
+        history = asked.get("history")
+        if history not in ("push", "replace"):
+            history = ""
+        return self._open(str(asked.get("search", ""))[:4000], bridge, history)
 
-    def load(self, request: gr.Request) -> Iterator[list]:
+    def load(self, request: gr.Request) -> list:
         """The page was opened; its address says on what."""
-        yield from self._open(str(request.query_params)[:4000], "replace")
+        return self._open(str(request.query_params)[:4000], None, "replace")
 
     def why(self, bridge, event: gr.EventData) -> list:
         """The panel for one video of the ranking on the page."""
@@ -127,7 +125,7 @@ class Handlers:
 
     # -- answers --------------------------------------------------------------------------------
 
-    def _open(self, search: str, history: str) -> Iterator[list]:
+    def _open(self, search: str, bridge, history: str) -> list:
         """Everything for a link; a part that cannot be used is named and its default stands in."""
         view, problems = self.context.parse(search)
         if view.query_id and self.library.stored_text(view.gallery, view.query_id) is None:
@@ -153,44 +151,54 @@ class Handlers:
             )
         for problem in problems[:3]:
             gr.Warning(problem)
-        updates = [gr.Tabs(selected=view.tab), *self._view_updates(view)]
-        for ranked in self._answer(lambda: view, history):
-            yield [*ranked, *updates]
-            updates = [gr.skip()] * len(updates)
+        bridge = {**bridge, "why": ""} if isinstance(bridge, dict) else {}
+        ranked = self._answer(lambda: view, bridge, history)
+        return [*ranked, gr.Tabs(selected=view.tab), *self._view_updates(view)]
 
-    def _answer(
-        self, make_view, history: str, why: str = "", beta_moved: bool = False
-    ) -> Iterator[list]:
-        """Rank and show; says that the encoder is loading while it is; a refusal is a toast."""
+    def _answer(self, make_view, bridge, history: str, beta_moved: bool = False) -> list:
+        """Rank and show; a refusal is a toast, and the old results stay.
+
+        Args:
+            make_view: gives the view, or raises what is wrong with it.
+            bridge: what the page's script knows, see `_bridge`; None on a page with no results yet.
+            history: what becomes of the address: "push", "replace" or "".
+            beta_moved: the beta slider is being moved, so it is not written to.
+        """
         skip = [gr.skip()] * self.n_ranked
-        waited = None  # seconds for the encoder
+        bridge = bridge if isinstance(bridge, dict) else {}
         try:
             view = make_view()
             if not view.q and not view.query_id:
-                yield self._nothing_asked(view, history)
-                return
+                return self._nothing_asked(view, history)
             slot = self.library.encoder(view.gallery)
-            if view.q and slot is not None and not slot.ready:
-                slot.load_in_background()
-                started = time.monotonic()
-                while slot.loading and time.monotonic() - started < WAIT_S:
-                    waited = time.monotonic() - started
-                    yield [live(_loading_html(waited)), *skip[1:]]
-                    time.sleep(POLL_S)
-            engine = self.context.engine(view)
-            result = engine.rank(
+            if view.q and slot is not None and not slot.ready and slot.load_in_background():
+                return self._come_again(view, slot.waited_s, bridge, history)
+            result = self.context.engine(view).rank(
                 view.q or None, query_id=view.query_id or None, settings=settings_of(view)
             )
-            yield self._ranked(view, result, history, why, beta_moved)
-            return
+            return self._ranked(view, result, history, str(bridge.get("why", "")), beta_moved)
         except RetrievalError as error:
             told = sentence(error)
         except Exception:  # the server must go on, whatever one event met
             told = log_unexpected()
         gr.Warning(told)
-        # The status may still say that the page or the encoder is loading.
-        stale = waited is not None or history == "replace"
-        yield [live(f'<p class="hl-status">{escape(told)}</p>') if stale else gr.skip(), *skip[1:]]
+        # Before the first results, the status still says that something is loading.
+        empty = not bridge.get("link") or "again" in bridge
+        return [live(f'<p class="hl-status">{escape(told)}</p>') if empty else gr.skip(), *skip[1:]]
+
+    def _come_again(self, view: View, waited_s: float, bridge: dict, history: str) -> list:
+        """Says that the encoder is loading; the page's script asks again in a moment.
+
+        No thread waits here, and whatever the visitor does next takes the place of this query.
+        """
+        again = {"again": links.build(view), "history": history, "waited_s": waited_s}
+        skip = [gr.skip()] * (self.n_ranked - 2)
+        return [
+            live(_loading_html(waited_s)),
+            *skip[:3],
+            {"link": "", "why": "", "title": "", **bridge, **again},
+            *skip[3:],
+        ]
 
     def _ranked(
         self, view: View, result: SearchResult, history: str, why: str, beta_moved: bool
@@ -307,7 +315,13 @@ class Handlers:
     def _bridge(self, view: View, history: str, why: str = "") -> dict:
         """What the page's script must know: the link, and what to do with it."""
         text = view.q or self.library.stored_text(view.gallery, view.query_id) or ""
-        return {"link": links.build(view), "history": history, "why": why, "title": text}
+        return {
+            "link": links.build(view),
+            "history": history,
+            "why": why,
+            "title": text,
+            "answer": next(_answers),  # the script is told of a second, equal answer too
+        }
 
     def _view_of(self, bridge) -> View:
         """The view on the visitor's page, as the bridge brings it back."""

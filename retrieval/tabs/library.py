@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from retrieval.tabs.links import View
 
 log = logging.getLogger(__name__)
 
+MAX_CELLS = 2**27  # stored queries x items; beyond, examples are not searched for
+
 
 class EncoderSlot:
     """An encoder that is built once: in the background, or by the first query that needs it."""
@@ -32,6 +35,7 @@ class EncoderSlot:
         self._encoder = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._started_s = 0.0
 
     @property
     def ready(self) -> bool:
@@ -51,22 +55,26 @@ class EncoderSlot:
             return self._encoder
 
     @property
-    def loading(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+    def waited_s(self) -> float:
+        """Seconds since loading began."""
+        return time.monotonic() - self._started_s
 
-    def load_in_background(self) -> None:
-        """Start loading unless that is under way; the query that needs it meets any failure."""
-        if self.ready or self.loading:
-            return
+    def load_in_background(self) -> bool:
+        """Start loading, once; False when it has ended, well or not.
 
-        def load() -> None:
-            try:
-                self()
-            except RetrievalError as error:
-                log.warning("the text encoder did not load: %s", error)
+        A failure is for the query that needs the encoder: its own call tries again and says why.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._load_quietly, daemon=True)
+            self._started_s = time.monotonic()
+            self._thread.start()
+        return self._thread.is_alive()
 
-        self._thread = threading.Thread(target=load, name="load encoder", daemon=True)
-        self._thread.start()
+    def _load_quietly(self) -> None:
+        try:
+            self()
+        except RetrievalError as error:
+            log.warning("the text encoder did not load: %s", error)
 
 
 class Library:
@@ -126,7 +134,11 @@ class Library:
                 encoders[name] = slots.setdefault(
                     spec, EncoderSlot(functools.partial(get_encoder, spec))
                 )
-        return cls(opened, [open_querybank(path) for path in banks], encoders)
+        open_banks = [open_querybank(path) for path in banks]
+        for bank in open_banks:
+            if all(bank.encoder != gallery.encoder for gallery in opened):
+                bank.check_fits(opened[0])  # says what differs
+        return cls(opened, open_banks, encoders)
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -208,8 +220,11 @@ class Library:
 
 def pick_examples(engine: Engine) -> list[str]:
     """Stored queries worth a first look, best first: helped to the top, left alone, hurt."""
-    if engine.gallery.queries is None:
+    queries = engine.gallery.queries
+    if queries is None:
         return []
+    if len(queries.ids) * len(engine.gallery) > MAX_CELLS:
+        return list(queries.ids[:4])
     rows = engine.changes(Settings()).rows
     near = [row for row in rows if row.raw_rank <= View.n and row.norm_rank <= View.n]
     helped = sorted(
