@@ -71,7 +71,7 @@ class Watch:
     def __init__(self, page, home):
         self.page, self.home = page, home
         self.requests, self.errors = [], []
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 

@@ -96,7 +96,7 @@ def new_page(browser, url):
         context = browser.new_context(reduced_motion="reduce", **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)
         page.asked = asked
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: thrown.append(str(error)))
