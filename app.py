@@ -7,6 +7,7 @@ python app.py --gallery G [G2 ...] --bank B   galleries made by `python -m retri
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,9 @@ TITLE = "Text-video retrieval, with and without QB-Norm"
 
 def build_page(library: Library) -> gr.Blocks:
     """The whole page: query box and settings, the tabs, the About page."""
+    # Gradio sums up all past events after each one, though nobody here reads that.
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
@@ -129,6 +133,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=None, help="port; default: the first free one from 7860"
     )
+    parser.add_argument(
+        "--root-path", metavar="PATH", help="path below which a proxy serves the page, e.g. /films"
+    )
     args = parser.parse_args(argv)
     try:
         library = Library.open(args.gallery or [FILM_LIBRARY], args.bank, args.model)
@@ -136,7 +143,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"app: {error}", file=sys.stderr)
         return 2
     page = build_page(library)
-    launch(page, library, server_name=args.host, server_port=args.port, prevent_thread_lock=True)
+    _, url, _ = launch(
+        page,
+        library,
+        server_name=args.host,
+        server_port=args.port,
+        root_path=args.root_path,
+        prevent_thread_lock=True,
+        quiet=True,
+    )
+    print(f"The page is at {url} (Ctrl+C stops it)", flush=True)
     page.block_thread()
     return 0
 

@@ -54,9 +54,8 @@ def sentence(rng: random.Random) -> str:
     return f"{' '.join(parts)} {rng.randrange(10**9)}"
 
 
-async def search(client: httpx.AsyncClient, page: Page, text: str) -> bool:
+async def search(client: httpx.AsyncClient, page: Page, session: str, text: str) -> bool:
     """One typed query; True when the ranking that came back is the one for `text`."""
-    session = secrets.token_hex(6)
     body = {
         "data": [text, *page.inputs[1:]],
         "fn_index": page.fn_index,
@@ -88,11 +87,12 @@ async def search(client: httpx.AsyncClient, page: Page, text: str) -> bool:
 async def visitor(page: Page, seed: int, until_s: float, times: list, errors: list) -> None:
     """Type, wait for the answer, type again."""
     rng = random.Random(seed)
+    session = secrets.token_hex(6)  # one a visitor, as in a browser
     async with httpx.AsyncClient(base_url=page.url, timeout=60) as client:
         while time.perf_counter() < until_s:
             begun = time.perf_counter()
             try:
-                fine = await search(client, page, sentence(rng))
+                fine = await search(client, page, session, sentence(rng))
             except httpx.HTTPError as error:
                 fine = False
                 errors.append(repr(error))

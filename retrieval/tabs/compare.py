@@ -196,7 +196,7 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
         validator=handlers.validate,
         concurrency_id="search",
         concurrency_limit=8,
-        **each,
+        **{**each, "show_progress": "minimal", "show_progress_on": [parts.status]},
     )
     opened = {"outputs": everything, "concurrency_id": "link", "concurrency_limit": 8}
     n_outputs = len(everything)

@@ -57,7 +57,7 @@ class Handlers:
                     return replace(asked, q="", query_id=shown.query_id)
             return asked
 
-        return [*self._answer(view, bridge, "push"), gr.Tabs(selected="compare")]
+        return [*self._answer(view, bridge, "push"), gr.update(selected="compare")]
 
     def rerank(self, bridge, *settings, beta_moved: bool = False) -> list:
         """The query on the page under other settings; its vector is in the engine's cache."""
@@ -153,7 +153,7 @@ class Handlers:
             gr.Warning(problem)
         bridge = {**bridge, "why": ""} if isinstance(bridge, dict) else {}
         ranked = self._answer(lambda: view, bridge, history)
-        return [*ranked, gr.Tabs(selected=view.tab), *self._view_updates(view)]
+        return [*ranked, gr.update(selected=view.tab), *self._view_updates(view)]
 
     def _answer(self, make_view, bridge, history: str, beta_moved: bool = False) -> list:
         """Rank and show; a refusal is a toast, and the old results stay.
@@ -216,7 +216,7 @@ class Handlers:
             self._bridge(view, history, why),
             scene_of(view),
             view.beta is None,
-            gr.skip() if beta is None or beta_moved else gr.Slider(value=round(beta, 2)),
+            gr.skip() if beta is None or beta_moved else gr.update(value=round(beta, 2)),
         ]
 
     def _nothing_asked(self, view: View, history: str) -> list:
@@ -295,20 +295,20 @@ class Handlers:
         n_gallery = len(self.library.gallery(view.gallery).items)
         banks = self.library.names[view.gallery]
         return [
-            gr.Textbox(value=text) if text else gr.skip(),
+            gr.update(value=text) if text else gr.skip(),
             self._chips_html(view),
-            gr.Dropdown(value=view.gallery),
-            gr.Dropdown(choices=banks, value=view.bank or None),
-            gr.Dropdown(value=view.left),
-            gr.Dropdown(value=view.right),
-            gr.Slider(value=view.k, maximum=min(links.MAX_K, n_gallery)),
-            gr.Slider(
+            gr.update(value=view.gallery),
+            gr.update(choices=banks, value=view.bank or None),
+            gr.update(value=view.left),
+            gr.update(value=view.right),
+            gr.update(value=view.k, maximum=min(links.MAX_K, n_gallery)),
+            gr.update(
                 value=view.bank_size or max(n_bank, 1),
                 maximum=max(n_bank, 2),
                 interactive=n_bank > 0,
             ),
-            gr.Slider(value=view.n),
-            gr.Slider(value=view.strength),
+            gr.update(value=view.n),
+            gr.update(value=view.strength),
             view.blind,
         ]
 

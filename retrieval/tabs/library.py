@@ -228,7 +228,8 @@ def pick_examples(engine: Engine) -> list[str]:
     rows = engine.changes(Settings()).rows
     near = [row for row in rows if row.raw_rank <= View.n and row.norm_rank <= View.n]
     helped = sorted(
-        (row for row in near if row.delta > 0), key=lambda row: (row.norm_rank, -row.delta)
+        (row for row in near if row.delta > 0),
+        key=lambda row: (row.norm_rank, row.top_hub is None, -row.delta),
     )
     hurt = sorted((row for row in near if row.delta < 0), key=lambda row: (row.raw_rank, row.delta))
     alone = [row for row in near if not row.active]

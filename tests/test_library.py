@@ -1,0 +1,126 @@
+"""What the page serves: which bank belongs where, what is shown first, and the front door."""
+
+import threading
+import time
+
+import pytest
+
+import app
+from retrieval.errors import GalleryError, ModelError
+from retrieval.gallery import EncoderId, open_gallery
+from retrieval.querybank import open_querybank, write_querybank
+from retrieval.tabs import library
+from retrieval.tabs.library import EncoderSlot, Library
+from tests.fakes import FakeEncoder, make_bank, make_gallery
+
+
+def test_a_bank_serves_the_galleries_of_its_encoder_only(tmp_path):
+    ours = make_gallery(tmp_path / "one", n=8)
+    theirs = make_gallery(tmp_path / "two", n=9, encoder=FakeEncoder("other", dim=5))
+    opened = Library([ours, theirs], [make_bank(tmp_path, n=20)])
+    assert opened.names == {"gallery": ["gallery-bank"], "gallery-2": []}
+    assert opened.engine("gallery").n_bank == 20
+    assert opened.engine("gallery-2").n_bank == 0
+    assert opened.engine("gallery") is opened.engine("gallery", "gallery-bank")
+
+
+def test_a_bank_beside_a_gallery_is_found_and_one_that_fits_nothing_is_refused(tmp_path):
+    make_gallery(tmp_path, n=8)
+    make_bank(tmp_path, n=20)
+    assert Library.open([tmp_path / "gallery"]).names == {"gallery": ["gallery-bank"]}
+    other = FakeEncoder("other", dim=5)
+    emb = other.encode_text(["a", "b"])
+    write_querybank(tmp_path / "stray", emb, ["a", "b"], EncoderId.of(other))
+    with pytest.raises(GalleryError, match="dim 5, gallery has dim 12"):
+        Library.open([tmp_path / "gallery"], [tmp_path / "stray"])
+
+
+@pytest.mark.parametrize(
+    ("gallery", "bank", "match"),
+    [
+        ("moon", "", "unknown gallery 'moon'; available: gallery"),
+        ("gallery", "sun", "unknown querybank"),
+    ],
+)
+def test_unknown_names_are_refused_with_what_exists(tmp_path, gallery, bank, match):
+    opened = Library([make_gallery(tmp_path, n=8)], [make_bank(tmp_path, n=20)])
+    with pytest.raises(GalleryError, match=match):
+        opened.engine(gallery, bank)
+
+
+def test_examples_start_with_a_query_that_was_helped_to_the_top(tmp_path):
+    opened = Library([make_gallery(tmp_path)], [make_bank(tmp_path)])
+    rows = {row.id: row for row in opened.engine("gallery").changes().rows}
+    first = rows[opened.examples("gallery", "gallery-bank")[0]]
+    helped = [row for row in rows.values() if row.delta > 0 and row.raw_rank <= 10]
+    assert helped
+    assert first.delta > 0
+    assert first.norm_rank == min(row.norm_rank for row in helped)
+
+
+def test_large_galleries_show_stored_queries_without_ranking_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "MAX_CELLS", 10)
+    opened = Library([make_gallery(tmp_path, n=8)])
+    monkeypatch.setattr(opened.engine("gallery"), "changes", None)
+    assert opened.examples("gallery", "") == ["q0", "q1", "q2", "q3"]
+
+
+def test_neighbours_go_round_the_end(tmp_path):
+    opened = Library([make_gallery(tmp_path, n=8)])
+    assert opened.neighbours("gallery", "q3") == ("q2", "q4")
+    assert opened.neighbours("gallery", "q7") == ("q6", "q0")
+    assert opened.neighbours("gallery", "") == ("q7", "q0")
+
+
+def test_an_encoder_is_built_once_however_many_ask():
+    built = []
+
+    def load():
+        built.append(1)
+        time.sleep(0.05)
+        return FakeEncoder()
+
+    slot = EncoderSlot(load)
+    assert slot.load_in_background()
+    threads = [threading.Thread(target=slot) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert slot.ready
+    assert built == [1]
+
+
+def test_an_encoder_that_cannot_load_says_so_to_each_query():
+    def load():
+        raise ModelError("the weights are not here")
+
+    slot = EncoderSlot(load)
+    slot.load_in_background()
+    slot._thread.join()
+    assert not slot.load_in_background()
+    assert not slot.ready
+    with pytest.raises(ModelError, match="not here"):
+        slot()
+
+
+def test_the_front_door_tells_what_is_wrong_in_one_line(tmp_path, capsys):
+    assert app.main(["--gallery", str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("app: ")
+    assert error.count("\n") == 1
+    make_gallery(tmp_path, n=8)
+    items = tmp_path / "gallery" / "items.jsonl"
+    items.write_bytes(items.read_bytes()[:-20])
+    assert app.main(["--gallery", str(tmp_path / "gallery")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_galleries_and_banks_are_what_was_opened(tmp_path):
+    make_gallery(tmp_path, n=8)
+    make_bank(tmp_path, n=20)
+    gallery, bank = open_gallery(tmp_path / "gallery"), open_querybank(tmp_path / "gallery-bank")
+    opened = Library([gallery], [bank])
+    assert opened.most_bank_captions == 20
+    assert opened.stored_text("gallery", "q2") == gallery.queries.texts[2]
+    assert opened.stored_text("gallery", "zz") is None
