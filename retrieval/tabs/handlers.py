@@ -57,7 +57,8 @@ class Handlers:
                     return replace(asked, q="", query_id=shown.query_id)
             return asked
 
-        return [*self._answer(view, bridge, "push"), gr.update(selected="compare")]
+        ranked = self._answer(view, bridge, "push")
+        return [*ranked, gr.update(selected="compare"), self._chips_of(*settings[:2])]
 
     def rerank(self, bridge, *settings, beta_moved: bool = False) -> list:
         """The query on the page under other settings; its vector is in the engine's cache."""
@@ -115,6 +116,10 @@ class Handlers:
         """A handler for opening tab `name`."""
 
         def show(bridge) -> list:
+            if not (bridge or {}).get("link"):
+                # The page opens its first tab by itself, before the link that was asked for is
+                # applied; answering would put the defaults in that link's place.
+                return [gr.skip(), gr.skip()]
             view = replace(self._view_of(bridge), tab=name)
             return [
                 self._bridge(view, "replace", str((bridge or {}).get("why", ""))),
@@ -269,12 +274,15 @@ class Handlers:
             f"</span>{downloads}</div>"
         )
 
-    def _chips_html(self, view: View) -> str:
+    def _chips_of(self, gallery: object, bank: object) -> str | dict:
         """Example queries as plain links, which work without any script too."""
-        ids = self.library.examples(view.gallery, view.bank)
-        queries = self.library.gallery(view.gallery).queries
+        known = self.library.names.get(gallery, ()) if isinstance(gallery, str) else ()
+        if bank not in (*known, "", None):
+            return gr.skip()
+        ids = self.library.examples(gallery, bank or "")
+        queries = self.library.gallery(gallery).queries
         chips = "".join(
-            f'<li><a data-open href="{escape(self._href(view, query_id))}">'
+            f'<li><a data-open href="{escape(links.build(View(query_id=query_id, gallery=gallery)))}">'
             f"{escape(queries.texts[queries.rows[query_id]])}</a></li>"
             for query_id in ids
         )
@@ -296,7 +304,7 @@ class Handlers:
         banks = self.library.names[view.gallery]
         return [
             gr.update(value=text) if text else gr.skip(),
-            self._chips_html(view),
+            self._chips_of(view.gallery, view.bank),
             gr.update(value=view.gallery),
             gr.update(choices=banks, value=view.bank or None),
             gr.update(value=view.left),
