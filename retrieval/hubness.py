@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.similarity import Tiles, TopK, as_tiles, check_k
+from retrieval.similarity import Tiles, as_tiles, check_k
+from retrieval.tiles import TopK, for_each_tile
 
 HUB_SIZE = 2  # a hub is retrieved at least this many times the mean, and at least this often
 
@@ -36,8 +37,7 @@ def k_occurrence(sims: np.ndarray | Tiles, k: int) -> np.ndarray:
     n_queries, n_gallery = tiles.shape
     check_k(k, n_gallery)
     nearest = TopK(n_queries, k)
-    for rows, columns, block in tiles.blocks():
-        nearest.add(rows, columns, block)
+    for_each_tile(tiles, nearest.add)
     return nearest.counts(n_gallery)
 
 

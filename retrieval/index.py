@@ -12,7 +12,8 @@ import faiss
 import numpy as np
 
 from retrieval.normalisers.base import Bias, check_strength
-from retrieval.similarity import TopK, check_k
+from retrieval.similarity import check_k
+from retrieval.tiles import TopK
 
 GROUP = 16  # items whose largest similarity is looked at before they are
 FIRST_BLOCK = 4096  # items that fill the lists, at least

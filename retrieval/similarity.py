@@ -1,12 +1,11 @@
-"""Embeddings and similarity matrices: unit rows, top-k, and passes over tiles of a matrix.
+"""Embeddings and similarity matrices: unit rows, top-k, and matrices given as tiles.
 
 A bank matrix of 60,000 captions x 1,000,000 videos would be 240 GB, so nothing here asks for a
-whole one: `SimTiles` makes it tile by tile from two embedding arrays, `as_tiles` cuts a plain
-matrix the same way, and `TopK` and `LogMeanExp` gather what a normaliser needs from the tiles.
+whole one: `SimTiles` makes it tile by tile from two embedding arrays, and `as_tiles` cuts a plain
+matrix the same way. What is gathered from tiles is in `tiles.py`.
 """
 
 from collections.abc import Iterator
-from threading import Lock
 
 import numpy as np
 
@@ -161,11 +160,16 @@ class SimTiles:
         """(n, m): queries by gallery items."""
         return len(self.query_emb), len(self.gallery_emb)
 
-    def blocks(self, scale: float = 1.0) -> Iterator[Block]:
-        """Every tile once, times `scale`; its array is valid until the next one is asked for."""
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
+        """Every tile once, times `scale`; its array is valid until the next one is asked for.
+
+        Args:
+            scale: number to multiply the similarities by.
+            within: columns to keep to; None for all.
+        """
         query_emb = self.query_emb if scale == 1 else self.query_emb * np.float32(scale)
         tile = np.empty(self.row_tile * self.column_tile, dtype=np.float32)
-        for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
+        for rows, columns in _grid(self, within):
             queries, gallery = query_emb[rows], self.gallery_emb[columns]
             block = tile[: len(queries) * len(gallery)].reshape(len(queries), len(gallery))
             yield rows, columns, np.matmul(queries, gallery.T, out=block)
@@ -184,9 +188,9 @@ class MatrixTiles:
         """(n, m): queries by gallery items."""
         return self.sims.shape
 
-    def blocks(self, scale: float = 1.0) -> Iterator[Block]:
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once, times `scale`; where that is 1, as views of the matrix."""
-        for rows, columns in _grid(self.shape, self.row_tile, self.column_tile):
+        for rows, columns in _grid(self, within):
             block = self.sims[rows, columns]
             yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
@@ -194,11 +198,13 @@ class MatrixTiles:
 Tiles = SimTiles | MatrixTiles
 
 
-def _grid(shape: tuple[int, int], row_tile: int, column_tile: int) -> Iterator[tuple[slice, slice]]:
-    n, m = shape
-    for left in range(0, m, column_tile):
-        for top in range(0, n, row_tile):
-            yield slice(top, min(top + row_tile, n)), slice(left, min(left + column_tile, m))
+def _grid(tiles: Tiles, within: slice | None) -> Iterator[tuple[slice, slice]]:
+    n, m = tiles.shape
+    start, stop = (0, m) if within is None else (within.start, within.stop)
+    for left in range(start, stop, tiles.column_tile):
+        for top in range(0, n, tiles.row_tile):
+            columns = slice(left, min(left + tiles.column_tile, stop))
+            yield slice(top, min(top + tiles.row_tile, n)), columns
 
 
 def as_tiles(bank_sims: "np.ndarray | Tiles") -> Tiles:
@@ -234,102 +240,3 @@ def _mean_and_cov(emb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         centred = emb[start : start + CHUNK] - mean.astype(np.float32)
         cov += centred.T @ centred
     return mean, cov / n
-
-
-class TopK:
-    """The k best columns of every row, gathered from tiles in any order, by several threads."""
-
-    def __init__(self, n_rows: int, k: int) -> None:
-        self.lock = Lock()
-        self.scores = np.full((n_rows, k), -np.inf)
-        self.columns = np.full((n_rows, k), np.iinfo(np.int64).max)
-
-    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Take in one tile; of equal similarities the lowest column is kept."""
-        # Past the first tiles few rows still change, and one maximum per row finds them.
-        changed = np.flatnonzero(block.max(axis=1) >= self.scores[rows, -1])
-        if len(changed) == 0:
-            return
-        k = self.scores.shape[1]
-        block, changed = block[changed], changed + rows.start
-        best = top_k(block, min(k, block.shape[1]))
-        new = np.take_along_axis(block, best, axis=1)
-        with self.lock:
-            scores = np.concatenate([self.scores[changed], new], axis=1)
-            found = np.concatenate([self.columns[changed], best + columns.start], axis=1)
-            order = np.lexsort((found, -scores), axis=1)[:, :k]
-            self.scores[changed] = np.take_along_axis(scores, order, axis=1)
-            self.columns[changed] = np.take_along_axis(found, order, axis=1)
-
-    def add_entries(self, rows: np.ndarray, columns: np.ndarray, scores: np.ndarray) -> None:
-        """Take in single entries: [n] row numbers, columns not seen before, and scores."""
-        if len(rows) == 0:
-            return
-        k = self.scores.shape[1]
-        touched, row = np.unique(rows, return_inverse=True)
-        row = np.concatenate([np.repeat(np.arange(len(touched)), k), row])
-        with self.lock:
-            scores = np.concatenate([self.scores[touched].ravel(), scores])
-            columns = np.concatenate([self.columns[touched].ravel(), columns])
-            order = np.lexsort((columns, -scores, row))
-            n_entries = np.bincount(row)  # k or more for each row touched
-            starts = np.cumsum(n_entries) - n_entries
-            kept = order[starts[:, None] + np.arange(k)]
-            self.scores[touched], self.columns[touched] = scores[kept], columns[kept]
-
-    def counts(self, n_columns: int) -> np.ndarray:
-        """[n_columns] in how many rows each column is among the k best."""
-        return np.bincount(self.columns.ravel(), minlength=n_columns)
-
-
-class LogMeanExp:
-    """log(mean over rows of exp(x)) per column, gathered from tiles in any order, by threads.
-
-    Args:
-        n_rows, n_columns: shape of x.
-        bound: no |x| is larger.
-    """
-
-    ROWS = 64  # rows whose powers are held at once, so that they stay in a core's own cache
-
-    def __init__(self, n_rows: int, n_columns: int, bound: float) -> None:
-        self.lock = Lock()
-        self.n_rows = n_rows
-        self.safe = bound < 40  # float32 holds exp(40) and exp(-40); no maximum to subtract
-        self.fine = bound < 1  # the mean of powers near 1 needs more digits than float32 has
-        self.peak = np.full(n_columns, 0.0 if self.safe else -np.inf)  # or running maximum of x
-        # Sum of exp(x - peak) - 1: with the ones inside, a small x would drown in them.
-        self.mass = np.zeros(n_columns)
-        self.n_seen = np.zeros(n_columns, dtype=np.int64)  # rows in that sum
-
-    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        """Take in one tile."""
-        dtype = np.dtype(np.float64) if self.fine else block.dtype
-        powers = np.empty((min(self.ROWS, len(block)), block.shape[1]), dtype)
-        peak = np.zeros(block.shape[1], dtype) if self.safe else block.max(axis=0)
-        mass = np.zeros(block.shape[1])
-        power = np.expm1 if self.fine else np.exp
-        for start in range(0, len(block), self.ROWS):
-            part = block[start : start + self.ROWS]
-            out = powers[: len(part)]
-            if not self.safe:
-                part = np.subtract(part, peak, out=out)
-            mass += power(part, out=out, dtype=dtype).sum(axis=0)
-        if not self.fine:
-            mass -= len(block)
-        with self.lock:
-            old, seen = self.peak[columns], self.n_seen[columns]
-            top = np.maximum(old, peak)
-            self.mass[columns] = _lowered(self.mass[columns], seen, old - top)
-            self.mass[columns] += _lowered(mass, len(block), peak - top)
-            self.peak[columns] = top
-            self.n_seen[columns] += len(block)
-
-    def values(self) -> np.ndarray:
-        """[n_columns] float64."""
-        return self.peak + np.log1p(self.mass / self.n_rows)
-
-
-def _lowered(mass: np.ndarray, n_rows: np.ndarray | int, shift: np.ndarray) -> np.ndarray:
-    """A sum of exp(x) - 1 over n_rows, as it is when every x is moved by shift <= 0."""
-    return mass * np.exp(shift) + n_rows * np.expm1(shift)

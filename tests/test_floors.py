@@ -12,6 +12,7 @@ FLOORS = {
     "retrieval": 0,
     "retrieval.errors": 0,
     "retrieval.similarity": 0,
+    "retrieval.tiles": 0,
     "retrieval.metrics": 0,
     "retrieval.hubness": 0,
     "retrieval.normalisers": 0,

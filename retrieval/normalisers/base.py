@@ -1,24 +1,14 @@
 """What fitting a normaliser gives: one number per gallery item, subtracted from its similarity."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
 from retrieval.errors import SettingsError
-from retrieval.similarity import (
-    LogMeanExp,
-    Tiles,
-    TopK,
-    as_tiles,
-    check_k,
-    check_sims,
-    mean_std,
-)
+from retrieval.similarity import Tiles, as_tiles, check_k, check_sims, mean_std
+from retrieval.tiles import LogMeanExp, TopK, for_each_tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,22 +143,6 @@ def fit_bank(
         if mass is not None:
             mass.add(rows, columns, block)
 
-    # The matrix product runs on all cores by itself; what follows it has to be shared out.
-    n_threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(n_threads) as pool:
-        for rows, columns, block in tiles.blocks(scale):
-            edges = np.linspace(0, len(block), n_threads + 1, dtype=int).tolist()
-            strips = [
-                pool.submit(
-                    take_in,
-                    slice(rows.start + top, rows.start + bottom),
-                    columns,
-                    block[top:bottom],
-                )
-                for top, bottom in pairwise(edges)
-                if bottom > top
-            ]
-            for strip in strips:
-                strip.result()
+    for_each_tile(tiles, take_in, scale)
     values = np.zeros(n_gallery) if mass is None else mass.values() / scale
     return values.astype(np.float32), nearest.counts(n_gallery), n_bank
