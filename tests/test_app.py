@@ -16,6 +16,7 @@ import pytest
 
 from retrieval.normalisers import NORMALISERS
 from retrieval.tabs import links
+from retrieval.tabs.library import pick_examples
 from tests.fakes import FakeEncoder
 from tests.page import EVIL, chromium_or_skip, film_library, open_browser, served
 
@@ -227,6 +228,33 @@ def test_a_typed_query_waits_for_the_encoder_and_says_so(page, visit, library, l
     type_query(page, "blue cat")
     wait_results(page, "q=blue+cat")
     assert page.query_selector("#status .hl-loading") is None
+
+
+def test_a_search_before_the_first_results_takes_their_place(new_page, url, library, monkeypatch):
+    started, wait = threading.Event(), threading.Event()
+
+    def slow_examples(engine):
+        started.set()
+        wait.wait(30)
+        return pick_examples(engine)
+
+    monkeypatch.setattr("retrieval.tabs.library.pick_examples", slow_examples)
+    monkeypatch.setattr(library, "_examples", {})
+    page = new_page()
+    page.goto(url)
+    page.wait_for_selector("#query .submit-button")
+    assert started.wait(30)
+    monkeypatch.setattr(library, "_examples", {("films", "films-bank"): ["q4", "q9"]})
+    type_query(page, "green cat")
+    wait_results(page, "q=green+cat")
+    wait.set()
+    page.wait_for_timeout(1500)
+    assert shown_query(page) == "green cat"
+    wait_results(page, "q=green+cat")
+    wait_address(page, "q=green+cat")
+    assert "30 bank captions" in page.inner_text(".hl-settings-line")
+    assert "bank_size" not in page.url
+    assert page.locator("#chips a").count() == 2
 
 
 # ---- 1: links ------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def build_top(library: Library, title: str) -> Context:
             bank_size = gr.Slider(
                 1,
                 library.most_bank_captions,
-                1,
+                max(1, library.engine(first).n_bank),  # a fast visitor's first search reads this
                 step=1,
                 label="Bank captions",
                 info="How many of the querybank are used",
@@ -189,17 +189,19 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
     latest = {"trigger_mode": "always_last", **quiet}
     # "always_last" would run a deferred event without its data, so these run each time.
     each = {"trigger_mode": "multiple", **quiet}
+    opened = {"outputs": everything, "concurrency_id": "link", "concurrency_limit": 8}
+    n_outputs = len(everything)
+    load = page.load(guarded(handlers.load, n_outputs), None, **opened, **quiet)
     context.query.submit(
         handlers.search,
         [context.query, context.bridge, *context.settings],
-        [*ranked, context.tabs],
+        [*ranked, context.tabs, context.chips],
         validator=handlers.validate,
+        cancels=[load],  # whoever types that fast wants no example any more
         concurrency_id="search",
         concurrency_limit=8,
         **{**each, "show_progress": "minimal", "show_progress_on": [parts.status]},
     )
-    opened = {"outputs": everything, "concurrency_id": "link", "concurrency_limit": 8}
-    n_outputs = len(everything)
     context.bridge.apply(guarded(handlers.apply, n_outputs), context.bridge, **opened, **each)
     context.gallery.input(
         guarded(handlers.pick_gallery, n_outputs),
@@ -213,7 +215,6 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
         **opened,
         **latest,
     )
-    page.load(guarded(handlers.load, n_outputs), None, **opened, **quiet)
     rerank = {"concurrency_id": "rerank", "concurrency_limit": 4}
     for component in context.settings:
         if component not in (context.gallery, context.bank):

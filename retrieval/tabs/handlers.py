@@ -276,21 +276,18 @@ class Handlers:
 
     def _chips_of(self, gallery: object, bank: object) -> str | dict:
         """Example queries as plain links, which work without any script too."""
-        known = self.library.names.get(gallery, ()) if isinstance(gallery, str) else ()
-        if bank not in (*known, "", None):
+        if not isinstance(gallery, str) or gallery not in self.library.names:
+            return gr.skip()
+        if bank and bank not in self.library.names[gallery]:
             return gr.skip()
         ids = self.library.examples(gallery, bank or "")
-        queries = self.library.gallery(gallery).queries
         chips = "".join(
-            f'<li><a data-open href="{escape(links.build(View(query_id=query_id, gallery=gallery)))}">'
-            f"{escape(queries.texts[queries.rows[query_id]])}</a></li>"
-            for query_id in ids
+            f'<li><a data-open href="{escape(links.build(View(query_id=known, gallery=gallery)))}">'
+            f"{escape(self.library.stored_text(gallery, known) or '')}</a></li>"
+            for known in ids
         )
-        return (
-            f'<nav class="hl-chips" aria-label="Example queries"><ul>{chips}</ul></nav>'
-            if ids
-            else ""
-        )
+        chips = f'<nav class="hl-chips" aria-label="Example queries"><ul>{chips}</ul></nav>'
+        return chips if ids else ""
 
     def _href(self, view: View, query_id: str) -> str:
         """Address of a stored query; the page's script adds the settings in use."""
