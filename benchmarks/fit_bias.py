@@ -48,12 +48,10 @@ class TilesMadeTwice(SimTiles):
     lock = Lock()
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
-        spare = np.empty(self.row_tile * self.column_tile, dtype=np.float32)
         for rows, columns, block in super().blocks(scale, within):
             yield rows, columns, block
-            out = spare[: block.size].reshape(block.shape)
             wall, cpu = time.perf_counter(), time.thread_time()
-            np.matmul(self.query_emb[rows], self.gallery_emb[columns].T, out=out)
+            np.matmul(self.query_emb[rows], self.gallery_emb[columns].T, out=block)
             wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
             with self.lock:
                 self.wall_s += wall
