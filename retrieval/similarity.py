@@ -6,13 +6,16 @@ matrix the same way. What is gathered from tiles is in `tiles.py`.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
+from retrieval import parallel
 from retrieval.errors import SettingsError
 
 Block = tuple[slice, slice, np.ndarray]  # rows, columns, the similarities there
 CHUNK = 16384  # rows of an embedding array that are looked at together
+LONGEST_RUN = 2**14  # entries of one row that a tile of a plain matrix holds, at most
 
 
 def unit_rows(emb: np.ndarray, what: str = "embeddings") -> np.ndarray:
@@ -91,6 +94,11 @@ def check_k(k: int, n_gallery: int) -> None:
 
 def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
     """A matrix of finite similarities with at least one row and column, as floating point."""
+    return _checked_sims(sims, what)[0]
+
+
+def _checked_sims(sims: np.ndarray, what: str) -> tuple[np.ndarray, float]:
+    """The matrix as floating point, and the largest |similarity|, in one reading."""
     sims = np.asarray(sims)
     if sims.ndim != 2 or 0 in sims.shape:
         raise ValueError(f"{what} must be [n_queries, n_gallery] and not empty, got {sims.shape}")
@@ -98,15 +106,34 @@ def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
         sims = sims.astype(np.float32)
     if sims.dtype not in (np.float32, np.float64):
         raise ValueError(f"{what} must hold real numbers, got {sims.dtype}")
-    # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
-    if not np.isfinite(sims.sum(dtype=np.float64)):
-        bad = np.argwhere(~np.isfinite(sims))
-        if len(bad):
-            row, column = bad[0]
-            raise ValueError(
-                f"{what} must be finite, got {sims[row, column]} at row {row}, column {column}"
-            )
-    return sims
+    # The extremes tell, far faster than a look at every entry: NaN and infinity are among them.
+    bound = _bound(sims)
+    if not np.isfinite(bound):
+        row, column = np.argwhere(~np.isfinite(sims))[0]
+        raise ValueError(
+            f"{what} must be finite, got {sims[row, column]} at row {row}, column {column}"
+        )
+    return sims, bound
+
+
+def _bound(sims: np.ndarray) -> float:
+    """The largest |entry|; NaN where one is."""
+    if by_columns(sims):
+        sims = sims.T
+    bounds = []
+
+    def look_at(band: slice) -> None:
+        for rows in parallel.blocks(band, sims.shape[1]):
+            block = sims[rows]
+            bounds.append(np.maximum(block.max(), -block.min()))
+
+    parallel.for_each(look_at, parallel.bands(*sims.shape))
+    return float(np.max(bounds))
+
+
+def by_columns(sims: np.ndarray) -> bool:
+    """Whether neighbours in memory are in one column, as in the transpose of a plain matrix."""
+    return abs(sims.strides[0]) < abs(sims.strides[1])
 
 
 def _checked_embeddings(emb: np.ndarray, what: str) -> tuple[np.ndarray, float]:
@@ -128,8 +155,33 @@ def _checked_embeddings(emb: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     return emb.astype(np.float32, copy=False), longest
 
 
+class Tiles(Protocol):
+    """A similarity matrix that is gone through in tiles.
+
+    `blocks` is called by several threads at once, each with columns of its own, or with rows of
+    its own where the matrix is `row_major`: kept row by row, as files and plain matrices are.
+    """
+
+    shape: tuple[int, int]  # (n, m): queries by gallery items
+    bound: float  # no |similarity| is larger; infinite where that is not known
+    row_tile: int  # rows of a tile, at most
+    column_tile: int  # columns of a tile, at most
+    row_major: bool
+
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
+        """Every tile once, times `scale`; its array is valid until the next one is asked for.
+
+        Args:
+            scale: number to multiply the similarities by.
+            within: columns (rows where `row_major`) to keep to; None for all.
+        """
+
+
 class SimTiles:
     """The similarities of two embedding arrays, made one tile at a time.
+
+    Columns-major: the gallery is the longer side, and a thread that keeps to its columns reads
+    the few queries again and again, from its cache.
 
     Args:
         query_emb: [n, dim] float32, usually unit rows; for a querybank, its captions.
@@ -137,6 +189,8 @@ class SimTiles:
         row_tile: rows of a tile.
         column_tile: columns of a tile; the default keeps a tile in a processor's cache.
     """
+
+    row_major = False
 
     def __init__(
         self,
@@ -176,12 +230,24 @@ class SimTiles:
 
 
 class MatrixTiles:
-    """A plain similarity matrix, cut into tiles."""
+    """A plain similarity matrix, cut into tiles along the way it lies in memory.
 
-    def __init__(self, sims: np.ndarray, row_tile: int = 1024, column_tile: int = 2048) -> None:
-        self.sims = check_sims(sims, "bank_sims")
-        self.bound = float(max(self.sims.max(), -self.sims.min()))
-        self.row_tile, self.column_tile = row_tile, column_tile
+    Args:
+        sims: [n, m] finite similarities; integers and half precision are converted.
+        row_tile: rows of a tile; None for as many as a processor's cache holds.
+        column_tile: columns of a tile; None likewise, whole rows first.
+    """
+
+    def __init__(
+        self, sims: np.ndarray, row_tile: int | None = None, column_tile: int | None = None
+    ) -> None:
+        self.sims, self.bound = _checked_sims(sims, "bank_sims")
+        self.row_major = not by_columns(self.sims)
+        across = self.shape[1] if self.row_major else self.shape[0]
+        across = min(across, LONGEST_RUN)
+        along = max(1, parallel.BLOCK // across)
+        tile = (along, across) if self.row_major else (across, along)
+        self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -195,48 +261,24 @@ class MatrixTiles:
             yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
 
-Tiles = SimTiles | MatrixTiles
-
-
 def _grid(tiles: Tiles, within: slice | None) -> Iterator[tuple[slice, slice]]:
+    """The places of the tiles, in the order of memory."""
     n, m = tiles.shape
-    start, stop = (0, m) if within is None else (within.start, within.stop)
-    for left in range(start, stop, tiles.column_tile):
-        for top in range(0, n, tiles.row_tile):
-            columns = slice(left, min(left + tiles.column_tile, stop))
-            yield slice(top, min(top + tiles.row_tile, n)), columns
+    within = within or slice(0, n if tiles.row_major else m)
+    rows, columns = (within, slice(0, m)) if tiles.row_major else (slice(0, n), within)
+    tops = _cut(rows, tiles.row_tile)
+    lefts = _cut(columns, tiles.column_tile)
+    if tiles.row_major:
+        yield from ((top, left) for top in tops for left in lefts)
+    else:
+        yield from ((top, left) for left in lefts for top in tops)
+
+
+def _cut(whole: slice, size: int) -> list[slice]:
+    starts = range(whole.start, whole.stop, size)
+    return [slice(start, min(start + size, whole.stop)) for start in starts]
 
 
 def as_tiles(bank_sims: "np.ndarray | Tiles") -> Tiles:
     """Tiles as they are, or a matrix wrapped as tiles."""
-    if isinstance(bank_sims, SimTiles | MatrixTiles):
-        return bank_sims
-    return MatrixTiles(bank_sims)
-
-
-def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
-    """Mean and population standard deviation of all similarities.
-
-    For embeddings in closed form, without any tile, in O((n + m) dim^2):
-
-        mean = q . g                         with q, g the mean query and gallery vectors
-        var  = sum(C_q * C_g) + q' C_g q + g' C_q g      with C_q, C_g the two covariances
-    """
-    tiles = as_tiles(tiles)
-    if isinstance(tiles, MatrixTiles):
-        return float(tiles.sims.mean(dtype=np.float64)), float(tiles.sims.std(dtype=np.float64))
-    (q, cov_q), (g, cov_g) = _mean_and_cov(tiles.query_emb), _mean_and_cov(tiles.gallery_emb)
-    # Every term is a variance, so nothing cancels, unlike E[s^2] - E[s]^2.
-    variance = np.sum(cov_q * cov_g) + q @ cov_g @ q + g @ cov_q @ g
-    return float(q @ g), float(np.sqrt(max(variance, 0.0)))
-
-
-def _mean_and_cov(emb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population covariance of the rows, chunked so that nothing large is copied."""
-    n, dim = emb.shape
-    mean = emb.mean(axis=0, dtype=np.float64)
-    cov = np.zeros((dim, dim))
-    for start in range(0, n, CHUNK):
-        centred = emb[start : start + CHUNK] - mean.astype(np.float32)
-        cov += centred.T @ centred
-    return mean, cov / n
+    return bank_sims if hasattr(bank_sims, "blocks") else MatrixTiles(bank_sims)

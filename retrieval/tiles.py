@@ -7,7 +7,6 @@ never whole gives all that a normaliser needs.
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,9 +14,10 @@ from threading import Lock
 
 import numpy as np
 
-from retrieval.similarity import Tiles, top_k
+from retrieval import parallel
+from retrieval.similarity import CHUNK, SimTiles, Tiles, as_tiles, top_k
 
-SPAN = 16  # column tiles that one thread takes at a time
+SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time
 
 
 def for_each_tile(
@@ -25,30 +25,28 @@ def for_each_tile(
 ) -> None:
     """Call take_in(rows, columns, block) once for every tile, from as many threads as cores.
 
-    Each thread makes and consumes tiles of its own columns with a single-threaded product: while
-    a BLAS multiplies on all cores by itself, nothing else gets done, and after it its threads
-    spin in wait of the next product, on the cores that the rest would need.
+    Each thread makes and consumes tiles of its own columns, or rows where the tiles are
+    row_major, with a single-threaded product: while a BLAS multiplies on all cores by itself,
+    nothing else gets done, and after it its threads spin in wait of the next product, on the
+    cores that the rest would need.
 
     Args:
         tiles: what to go through.
         take_in: safe to be called by several threads at once.
         scale: number to multiply the similarities by.
     """
-    n_columns, n_threads = tiles.shape[1], os.cpu_count() or 1
-    n_tiles = -(-n_columns // tiles.column_tile)
-    span = min(SPAN, -(-n_tiles // n_threads)) * tiles.column_tile
-    if span >= n_columns:
-        for rows, columns, block in tiles.blocks(scale):
-            take_in(rows, columns, block)
-        return
+    length = tiles.shape[0] if tiles.row_major else tiles.shape[1]
+    tile = tiles.row_tile if tiles.row_major else tiles.column_tile
+    n_tiles, n_threads = -(-length // tile), os.cpu_count() or 1
+    span = min(SPAN, -(-n_tiles // n_threads)) * tile
 
-    def work(left: int) -> None:
-        within = slice(left, min(left + span, n_columns))
+    def work(start: int) -> None:
+        within = slice(start, min(start + span, length))
         for rows, columns, block in tiles.blocks(scale, within):
             take_in(rows, columns, block)
 
-    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(work, range(0, n_columns, span)))
+    with one_blas_thread():
+        parallel.for_each(work, range(0, length, span))
 
 
 _blas_lock = Lock()
@@ -111,6 +109,9 @@ class TopK:
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile; of equal similarities the lowest column is kept."""
+        if self.scores.shape[1] == 1:
+            self._add_best(rows, columns, block)
+            return
         # Past the first tiles few rows still change, and one maximum per row finds them.
         changed = np.flatnonzero(block.max(axis=1) >= self.scores[rows, -1])
         if len(changed) == 0:
@@ -125,6 +126,17 @@ class TopK:
             order = np.lexsort((found, -scores), axis=1)[:, :k]
             self.scores[changed] = np.take_along_axis(scores, order, axis=1)
             self.columns[changed] = np.take_along_axis(found, order, axis=1)
+
+    def _add_best(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """`add` where only the best column is kept: no sorting."""
+        best = block.argmax(axis=1)
+        new = np.take_along_axis(block, best[:, None], axis=1)[:, 0]
+        best += columns.start
+        with self.lock:
+            old, found = self.scores[rows, 0], self.columns[rows, 0]  # views
+            better = (new > old) | ((new == old) & (best < found))
+            np.copyto(old, new, where=better)
+            np.copyto(found, best, where=better)
 
     def add_entries(self, rows: np.ndarray, columns: np.ndarray, scores: np.ndarray) -> None:
         """Take in single entries: [n] row numbers, columns not seen before, and scores."""
@@ -148,53 +160,121 @@ class TopK:
 
 
 class LogMeanExp:
-    """log(mean over rows of exp(x)) per column, gathered from tiles in any order, by threads.
+    """log(mean over rows of exp(scale * x)) per column, from tiles in any order, by threads.
 
     Args:
         n_rows, n_columns: shape of x.
-        bound: no |x| is larger.
+        bound: no |scale * x| is larger; infinite where that is not known.
+        scale: number to multiply x by, above 0.
     """
 
-    ROWS = 64  # rows whose powers are held at once, so that they stay in a core's own cache
+    ROWS = 64  # rows whose powers are summed in the precision of the block, at most
+    STEP = 16  # the exponents taken out are multiples of it, so that they seldom change
 
-    def __init__(self, n_rows: int, n_columns: int, bound: float) -> None:
+    def __init__(self, n_rows: int, n_columns: int, bound: float, scale: float = 1.0) -> None:
         self.lock = Lock()
-        self.n_rows = n_rows
-        self.safe = bound < 40  # float32 holds exp(40) and exp(-40); no maximum to subtract
-        self.fine = bound < 1  # the mean of powers near 1 needs more digits than float32 has
-        self.peak = np.full(n_columns, 0.0 if self.safe else -np.inf)  # or running maximum of x
-        # Sum of exp(x - peak) - 1: with the ones inside, a small x would drown in them.
-        self.mass = np.zeros(n_columns)
-        self.n_seen = np.zeros(n_columns, dtype=np.int64)  # rows in that sum
+        self.n_rows, self.bound, self.scale = n_rows, bound, scale
+        self.peak = np.full(n_columns, -np.inf)  # close to the largest scale * x so far, or 0
+        self.mass = np.zeros(n_columns)  # sum of exp(scale * x - peak)
+        self.n_near = np.zeros(n_columns, dtype=np.int64)  # rows that are not in it, but here:
+        self.near = np.zeros(n_columns)  # sum of exp(scale * x) - 1, where |scale * x| < 1
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile."""
-        dtype = np.dtype(np.float64) if self.fine else block.dtype
-        powers = np.empty((min(self.ROWS, len(block)), block.shape[1]), dtype)
-        peak = np.zeros(block.shape[1], dtype) if self.safe else block.max(axis=0)
+        scale, peak, bound = block.dtype.type(self.scale), 0.0, self.bound
+        if bound >= 40:
+            tops = block.max(axis=0) * scale
+            bound = float(max(tops.max(), -block.min() * scale))
+            if bound >= 40:  # float32 holds exp(40) and exp(-40), with room for a sum
+                peak = self.STEP * np.round(tops / self.STEP)
+        # A mean of powers near 1 needs more digits than float32 has, and the ones left out.
+        near = bound < 1
+        dtype, power = (np.dtype(np.float64), np.expm1) if near else (block.dtype, np.exp)
         mass = np.zeros(block.shape[1])
-        power = np.expm1 if self.fine else np.exp
-        for start in range(0, len(block), self.ROWS):
-            part = block[start : start + self.ROWS]
-            out = powers[: len(part)]
-            if not self.safe:
-                part = np.subtract(part, peak, out=out)
-            mass += power(part, out=out, dtype=dtype).sum(axis=0)
-        if not self.fine:
-            mass -= len(block)
+        parts = list(parallel.blocks(slice(0, len(block)), block.shape[1], most=self.ROWS))
+        powers = np.empty((parts[0].stop, block.shape[1]), dtype)
+        for part in parts:
+            exponents, out = block[part], powers[: part.stop - part.start]
+            if scale != 1:
+                exponents = np.multiply(exponents, scale, out=out)
+            if bound >= 40:
+                exponents = np.subtract(exponents, peak, out=out)
+            mass += power(exponents, out=out, dtype=dtype).sum(axis=0)
         with self.lock:
-            old, seen = self.peak[columns], self.n_seen[columns]
-            top = np.maximum(old, peak)
-            self.mass[columns] = _lowered(self.mass[columns], seen, old - top)
-            self.mass[columns] += _lowered(mass, len(block), peak - top)
-            self.peak[columns] = top
-            self.n_seen[columns] += len(block)
+            if near:
+                self.near[columns] += mass
+                self.n_near[columns] += len(block)
+            else:
+                self._merge(columns, mass, peak)
+
+    def _merge(self, columns: slice, mass: np.ndarray, peak: np.ndarray | float) -> None:
+        seen, old = self.mass[columns], self.peak[columns]  # views
+        top = np.maximum(old, peak)
+        for sums, shift in ((seen, old - top), (mass, peak - top)):
+            moved = np.flatnonzero(shift)
+            sums[moved] *= np.exp(shift[moved])
+        seen += mass
+        old[:] = top
 
     def values(self) -> np.ndarray:
         """[n_columns] float64."""
-        return self.peak + np.log1p(self.mass / self.n_rows)
+        with np.errstate(divide="ignore"):  # the log of an empty sum
+            parts = np.logaddexp(self.peak + np.log(self.mass), np.log(self.n_near + self.near))
+        all_near = np.log1p(self.near / self.n_rows)
+        return np.where(self.n_near == self.n_rows, all_near, parts - np.log(self.n_rows))
 
 
-def _lowered(mass: np.ndarray, n_rows: np.ndarray | int, shift: np.ndarray) -> np.ndarray:
-    """A sum of exp(x) - 1 over n_rows, as it is when every x is moved by shift <= 0."""
-    return mass * np.exp(shift) + n_rows * np.expm1(shift)
+class Moments:
+    """Mean and population standard deviation of all entries, from tiles in any order."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.n, self.mean, self.squares = 0, 0.0, 0.0  # squares: of the deviations, summed
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile."""
+        for part in parallel.blocks(slice(0, len(block)), block.shape[1]):
+            entries = block[part].astype(np.float64).ravel()
+            n, mean = entries.size, float(entries.mean())
+            entries -= mean
+            squares = float(entries @ entries)
+            with self.lock:
+                # Chan, Golub and LeVeque 1979: two groups as one, where nothing cancels.
+                total, apart = self.n + n, mean - self.mean
+                self.squares += squares + apart**2 * self.n * n / total
+                self.mean += apart * n / total
+                self.n = total
+
+    def std(self) -> float:
+        """Population standard deviation."""
+        return float(np.sqrt(self.squares / self.n))
+
+
+def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
+    """Mean and population standard deviation of all similarities.
+
+    A matrix is read once. For embeddings in closed form, without any tile, in O((n + m) dim^2):
+
+        mean = q . g                         with q, g the mean query and gallery vectors
+        var  = sum(C_q * C_g) + q' C_g q + g' C_q g      with C_q, C_g the two covariances
+    """
+    tiles = as_tiles(tiles)
+    if not isinstance(tiles, SimTiles):
+        moments = Moments()
+        for_each_tile(tiles, moments.add)
+        return moments.mean, moments.std()
+    (q, cov_q), (g, cov_g) = _mean_and_cov(tiles.query_emb), _mean_and_cov(tiles.gallery_emb)
+    # Every term is a variance, so nothing cancels, unlike E[s^2] - E[s]^2.
+    variance = np.sum(cov_q * cov_g) + q @ cov_g @ q + g @ cov_q @ g
+    return float(q @ g), float(np.sqrt(max(variance, 0.0)))
+
+
+def _mean_and_cov(emb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and population covariance of the rows, chunked so that nothing large is copied."""
+    n, dim = emb.shape
+    mean = emb.mean(axis=0, dtype=np.float64)
+    cov = np.zeros((dim, dim))
+    for start in range(0, n, CHUNK):
+        centred = emb[start : start + CHUNK] - mean.astype(np.float32)
+        cov += centred.T @ centred
+    return mean, cov / n

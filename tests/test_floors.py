@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "retrieval": 0,
     "retrieval.errors": 0,
+    "retrieval.parallel": 0,
     "retrieval.similarity": 0,
     "retrieval.tiles": 0,
     "retrieval.metrics": 0,

@@ -5,7 +5,8 @@ from benchmarks.halves import halves, recall
 from retrieval.errors import SettingsError
 from retrieval.metrics import t2v_ranks
 from retrieval.normalisers import NORMALISERS, get_normaliser, penalty_shares
-from retrieval.similarity import SimTiles, mean_std, unit_rows
+from retrieval.similarity import SimTiles, unit_rows
+from retrieval.tiles import mean_std
 from tests.reference import (
     activation_set_by_definition,
     inverted_softmax_by_definition,

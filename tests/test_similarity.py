@@ -7,10 +7,11 @@ from retrieval.similarity import (
     MatrixTiles,
     SimTiles,
     as_tiles,
-    mean_std,
+    check_sims,
     top_k,
     unit_rows,
 )
+from retrieval.tiles import mean_std
 
 
 def test_unit_rows_have_length_one_and_keep_their_direction(rng):
@@ -143,11 +144,37 @@ def test_tiles_can_be_scaled(rng):
         assert np.abs(queries @ gallery.T).max() <= tiles.bound
 
 
-def test_tiles_can_be_kept_to_some_columns(rng):
+def test_tiles_can_be_kept_to_some_columns_or_rows_where_those_lie_together(rng):
     sims = rng.standard_normal((5, 9))
-    for tiles in (MatrixTiles(sims, 2, 3), SimTiles(sims, np.eye(9), 2, 3)):
+    wide, by_rows = np.asfortranarray(sims), MatrixTiles(sims, 2, 3)
+    assert by_rows.row_major and not MatrixTiles(wide).row_major
+    for tiles in (MatrixTiles(wide, 2, 3), SimTiles(sims, np.eye(9), 2, 3), by_rows):
         seen = np.zeros((5, 9))
-        for rows, columns, block in tiles.blocks(within=slice(2, 7)):
+        for rows, columns, block in tiles.blocks(within=slice(2, 4)):
             np.testing.assert_allclose(block, sims[rows, columns], rtol=1e-6)
             seen[rows, columns] += 1
-        assert (seen[:, 2:7] == 1).all() and seen.sum() == 25
+        within = seen[2:4] if tiles.row_major else seen[:, 2:4]
+        assert (within == 1).all() and seen.sum() == within.size
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40_000), (40_000, 3), (700, 401)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_matrix_is_cut_into_tiles_that_cover_it_once(rng, shape, order):
+    sims = np.asarray(rng.standard_normal(shape), dtype=np.float32, order=order)
+    tiles = MatrixTiles(sims)
+    seen = np.zeros(shape, dtype=int)
+    for rows, columns, block in tiles.blocks():
+        assert block.shape[0] <= tiles.row_tile and block.shape[1] <= tiles.column_tile
+        assert np.shares_memory(block, sims)
+        seen[rows, columns] += 1
+    assert (seen == 1).all()
+    assert tiles.bound == np.abs(sims).max()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_one_bad_entry_in_a_large_matrix_is_found(rng, bad, order):
+    sims = np.asarray(rng.standard_normal((3000, 900)), dtype=np.float32, order=order)
+    sims[2345, 678] = bad
+    with pytest.raises(ValueError, match=f"sims must be finite, got {bad} at row 2345, column 678"):
+        check_sims(sims)

@@ -5,7 +5,7 @@ import pytest
 
 from retrieval import tiles as tiles_module
 from retrieval.similarity import MatrixTiles, SimTiles, top_k
-from retrieval.tiles import LogMeanExp, TopK, for_each_tile, one_blas_thread
+from retrieval.tiles import LogMeanExp, Moments, TopK, for_each_tile, one_blas_thread
 from tests.reference import log_mean_exp_by_definition
 
 
@@ -38,12 +38,44 @@ def test_log_mean_exp_from_tiles_in_any_order_is_its_definition(rng, spread, dty
     np.testing.assert_array_equal(exponents, before)
 
 
+@pytest.mark.parametrize("beta", [1e-9, 0.7, 20, 60, 1e4])
+@pytest.mark.parametrize("bound", ["known", "unknown"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_log_mean_exp_takes_the_scale_and_need_not_know_the_bound(rng, beta, bound, order):
+    sims = np.asarray(rng.uniform(-1, 1, (301, 23)), dtype=np.float32, order=order)
+    sims[:250] *= 0.01  # tiles of small and of large exponents meet
+    expected = [log_mean_exp_by_definition(column, beta) for column in sims.T]
+    known = beta * np.abs(sims).max() if bound == "known" else np.inf
+    mass = LogMeanExp(301, 23, known, scale=beta)
+    for_each_tile(MatrixTiles(sims, 50, 4), mass.add)
+    np.testing.assert_allclose(mass.values() / beta, expected, rtol=2e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("bound", [39.5, np.inf])
+def test_log_mean_exp_of_a_column_far_below_the_others_is_not_lost(bound):
+    exponents = np.array([[39.0, -38.0], [30.0, -38.5]], dtype=np.float32)
+    mass = LogMeanExp(2, 2, bound)
+    mass.add(slice(0, 2), slice(0, 2), exponents)
+    expected = [log_mean_exp_by_definition(column, 1.0) for column in exponents.T]
+    np.testing.assert_allclose(mass.values(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tile", [(None, None), (7, 5)])
+def test_mean_and_spread_of_a_matrix_are_those_of_its_entries(rng, tile):
+    sims = 1000 + rng.standard_normal((611, 307))
+    moments = Moments()
+    for_each_tile(MatrixTiles(sims, *tile), moments.add)
+    assert moments.mean == pytest.approx(sims.mean(), rel=1e-12)
+    assert moments.std() == pytest.approx(sims.std(), rel=1e-12)
+
+
 @pytest.mark.parametrize("n_cores", [1, 2, 7])
 @pytest.mark.parametrize("n_columns", [1, 5, 23, 400])
 def test_every_tile_is_taken_in_once_on_any_number_of_cores(rng, monkeypatch, n_cores, n_columns):
     monkeypatch.setattr(tiles_module.os, "cpu_count", lambda: n_cores)
     sims = rng.standard_normal((9, n_columns)).astype(np.float32)
-    for tiles in (MatrixTiles(sims, 4, 5), SimTiles(np.eye(9), sims.T, 4, 5)):
+    by_columns = MatrixTiles(np.asfortranarray(sims), 4, 5)
+    for tiles in (MatrixTiles(sims, 4, 5), by_columns, SimTiles(np.eye(9), sims.T, 4, 5)):
         whole, seen, lock = np.zeros(sims.shape), np.zeros(sims.shape), threading.Lock()
 
         def take_in(rows, columns, block, whole=whole, seen=seen, lock=lock):

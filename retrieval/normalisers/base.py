@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from retrieval.errors import SettingsError
-from retrieval.similarity import Tiles, as_tiles, check_k, check_sims, mean_std
-from retrieval.tiles import LogMeanExp, TopK, for_each_tile
+from retrieval.similarity import Tiles, as_tiles, check_k, check_sims
+from retrieval.tiles import LogMeanExp, TopK, for_each_tile, mean_std
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +136,13 @@ def fit_bank(
     # Beyond these the limits are reached, and float32 could not hold the exponents.
     scale = 1.0 if beta is None else min(max(beta, 1e-20), 1e20)
     nearest = TopK(n_bank, k)
-    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, scale * tiles.bound)
+    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, scale * tiles.bound, scale)
 
     def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
         nearest.add(rows, columns, block)
         if mass is not None:
             mass.add(rows, columns, block)
 
-    for_each_tile(tiles, take_in, scale)
+    for_each_tile(tiles, take_in)
     values = np.zeros(n_gallery) if mass is None else mass.values() / scale
     return values.astype(np.float32), nearest.counts(n_gallery), n_bank
