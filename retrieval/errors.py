@@ -17,6 +17,10 @@ class GalleryError(RetrievalError):
     """A gallery, querybank or bias is missing, damaged, unfinished, or of another encoder."""
 
 
+class FileError(GalleryError):
+    """A file is not what it should be: foreign, damaged, too large, or a program in disguise."""
+
+
 class ModelError(RetrievalError):
     """An encoder cannot be built or its weights cannot be found."""
 

@@ -223,7 +223,7 @@ class SimTiles:
         """
         query_emb = self.query_emb if scale == 1 else self.query_emb * np.float32(scale)
         tile = np.empty(self.row_tile * self.column_tile, dtype=np.float32)
-        for rows, columns in _grid(self, within):
+        for rows, columns in grid(self, within):
             queries, gallery = query_emb[rows], self.gallery_emb[columns]
             block = tile[: len(queries) * len(gallery)].reshape(len(queries), len(gallery))
             yield rows, columns, np.matmul(queries, gallery.T, out=block)
@@ -243,10 +243,7 @@ class MatrixTiles:
     ) -> None:
         self.sims, self.bound = _checked_sims(sims, "bank_sims")
         self.row_major = not by_columns(self.sims)
-        across = self.shape[1] if self.row_major else self.shape[0]
-        across = min(across, LONGEST_RUN)
-        along = max(1, parallel.BLOCK // across)
-        tile = (along, across) if self.row_major else (across, along)
+        tile = tile_shape(self.shape, self.row_major)
         self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
 
     @property
@@ -256,12 +253,19 @@ class MatrixTiles:
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once, times `scale`; where that is 1, as views of the matrix."""
-        for rows, columns in _grid(self, within):
+        for rows, columns in grid(self, within):
             block = self.sims[rows, columns]
             yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
 
-def _grid(tiles: Tiles, within: slice | None) -> Iterator[tuple[slice, slice]]:
+def tile_shape(shape: tuple[int, int], row_major: bool) -> tuple[int, int]:
+    """Rows and columns of a tile that a processor's cache holds, along the way of memory."""
+    across = min(shape[1] if row_major else shape[0], LONGEST_RUN)
+    along = max(1, parallel.BLOCK // across)
+    return (along, across) if row_major else (across, along)
+
+
+def grid(tiles: Tiles, within: slice | None) -> Iterator[tuple[slice, slice]]:
     """The places of the tiles, in the order of memory."""
     n, m = tiles.shape
     within = within or slice(0, n if tiles.row_major else m)

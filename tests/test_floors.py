@@ -19,6 +19,7 @@ FLOORS = {
     "retrieval.normalisers": 0,
     "retrieval.strength": 0,
     "retrieval.files": 1,
+    "retrieval.formats": 1,
     "retrieval.building": 1,
     "retrieval.video": 1,
     "retrieval.datasets": 1,

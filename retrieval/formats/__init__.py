@@ -1,0 +1,104 @@
+"""Files that people bring -> arrays: told by their first bytes, checked before they are read.
+
+No file is ever run. What is refused is refused in one sentence, a `FileError`.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.errors import FileError
+from retrieval.formats.limits import LIMITS, VISITORS, Limits
+from retrieval.formats.npy import MAGIC as NPY
+from retrieval.formats.npy import open_npy, parse_npy, read_npy
+from retrieval.formats.source import Source, foreign, shown
+from retrieval.formats.stored import FileTiles, StoredArray
+
+__all__ = [
+    "LIMITS",
+    "VISITORS",
+    "FileTiles",
+    "Limits",
+    "StoredArray",
+    "open_arrays",
+    "open_matrix",
+    "parse_npy",
+    "read_embeddings",
+    "read_npy",
+]
+
+
+def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredArray]:
+    """Open every array of a file, without reading one.
+
+    Args:
+        path: .npy, .npz, .safetensors, .csv, .pkl or .pt, told by content.
+        limits: how much it may hold.
+
+    Returns:
+        arrays by name; "" is the name of the only array of a file without names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: foreign, damaged, too large, not plain numbers, or a pickle with code in it.
+    """
+    source = Source(path, limits)
+    first_bytes = source.read(0, 512)
+    if first_bytes.startswith(NPY):
+        return {"": open_npy(source)}
+    raise foreign(first_bytes, source.name)
+
+
+def open_matrix(spec: str | Path, what: str = "sims", limits: Limits = LIMITS) -> StoredArray:
+    """Open a matrix that someone brings, without reading it.
+
+    Args:
+        spec: a file, or `FILE[name]` for one of several arrays, or `FILE[0]` for one slice of a
+            3-D array.
+        what: what it is, for messages, for example "sims" or "embeddings".
+        limits: how much it may hold.
+
+    Returns:
+        a two-dimensional array with at least one row and column, not yet checked for finiteness.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: it is no array file, is damaged, or is not two-dimensional.
+    """
+    path, part = Path(spec), None
+    named = re.fullmatch(r"(.+)\[([^\[\]]+)\]", str(spec))
+    if named and not path.exists():
+        path, part = Path(named[1]), named[2].strip()
+    arrays, name = open_arrays(path, limits), shown(path.name)
+    if part in arrays:
+        array, part = arrays[part], None
+    elif len(arrays) == 1:
+        array = next(iter(arrays.values()))
+    else:
+        raise FileError(
+            f"{name} holds the arrays {shown(', '.join(arrays), 70)}; say which, for example "
+            f"{name}[{shown(next(iter(arrays), 'name'), 20)}]"
+        )
+    if part is not None:
+        if array.ndim < 3 or not part.isdecimal() or int(part) >= array.shape[0]:
+            raise FileError(f"{name} has no part [{shown(part, 20)}]: its shape is {array.shape}")
+        array = array.part(int(part))
+    axes = "[n, dim]" if what.endswith("embeddings") else "[n_queries, n_gallery]"
+    if array.ndim == 3:
+        raise FileError(
+            f"{name} has shape {array.shape}, expected {axes} {what}; name one slice, for example "
+            f"{name}[0]"
+        )
+    if array.ndim != 2 or 0 in array.shape:
+        raise FileError(f"{name} has shape {array.shape!s:.40}, expected {axes} {what}")
+    return array
+
+
+def read_embeddings(spec: str | Path) -> np.ndarray:
+    """Read embeddings that someone brings, one row an item; `spec` as for `open_matrix`.
+
+    Returns:
+        [n, dim] numbers as saved: not yet checked for finiteness, not yet of unit length.
+    """
+    return open_matrix(spec, "embeddings").read()

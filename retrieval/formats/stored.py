@@ -1,0 +1,256 @@
+"""An array that lies in a file -> the whole of it, some of its rows, or its tiles."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from retrieval.errors import FileError
+from retrieval.formats.limits import check_memory
+from retrieval.formats.source import Source
+from retrieval.similarity import Block, grid, tile_shape
+from retrieval.tiles import for_each_tile
+
+
+class StoredArray:
+    """An array in a file, checked against the file's size and not read yet.
+
+    Args:
+        source: the open file.
+        name: its name there, "" where the file holds only one.
+        shape: its sides.
+        raw: how its numbers lie in the file.
+        offset: place of its first number, in bytes.
+        order: "C" or "F".
+        strides: bytes from one item to the next along each axis; None for `order`.
+        load: reads the whole of an array that does not lie in the file as it is (compressed).
+        bfloat16: the numbers are the upper halves of float32.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        shape: tuple[int, ...],
+        raw: np.dtype,
+        offset: int = 0,
+        order: str = "C",
+        strides: tuple[int, ...] | None = None,
+        load: Callable[[], np.ndarray] | None = None,
+        bfloat16: bool = False,
+    ) -> None:
+        self.source, self.name, self.shape, self.raw = source, name, tuple(shape), raw
+        self.offset, self._load, self.bfloat16 = offset, load, bfloat16
+        # Numpy knows the strides of an empty array of any shape only by making it.
+        self.strides = strides or _strides(self.shape, raw.itemsize, order)
+        self._lock = Lock()
+        self._whole: np.ndarray | None = None  # of an array that does not stream
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.source.path
+
+    @property
+    def label(self) -> str:
+        """What to call the array in a message: FILE or FILE[name]."""
+        return f"{self.source.name}[{self.name}]" if self.name else self.source.name
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the numbers as they are read, in native byte order."""
+        return np.dtype(np.float32) if self.bfloat16 else self.raw.newbyteorder("=")
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole as it is read."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def streams(self) -> bool:
+        """Whether rows are read without reading the whole."""
+        return self._load is None and self.ndim == 2 and self.raw.itemsize in self.strides
+
+    def read(self) -> np.ndarray:
+        """The whole, in native byte order, writable; refused if memory does not hold it."""
+        if self._load is not None:
+            return self._load()
+        check_memory(self.label, self.nbytes)
+        item = self.raw.itemsize
+        if self.strides == _strides(self.shape, item, "C"):
+            array = np.empty(self.shape, self.raw)
+            self.source.read_into(array, self.offset)
+        elif self.strides == _strides(self.shape, item, "F"):
+            array = np.empty(self.shape[::-1], self.raw)
+            self.source.read_into(array, self.offset)
+            array = array.T
+        else:
+            reach = zip(self.shape, self.strides, strict=True)
+            hull = np.empty(item + sum((n - 1) * stride for n, stride in reach), np.uint8)
+            self.source.read_into(hull, self.offset)
+            array = np.ndarray(self.shape, self.raw, hull, strides=self.strides).copy()
+        return self._as_numbers(array)
+
+    def read_rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Some rows of a matrix.
+
+        Args:
+            start: first row.
+            stop: row after the last.
+            out: [stop - start, n_columns] of `dtype`, C-contiguous, to be filled and returned.
+        """
+        return self.read_block(slice(start, stop), slice(0, self.shape[1]), out)
+
+    def read_block(self, rows: slice, columns: slice, out: np.ndarray | None = None) -> np.ndarray:
+        """Some rows and columns of a matrix, [n_rows, n_columns]; safe from several threads."""
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        if not self.streams:
+            block = self._kept()[rows, columns]
+        else:
+            block = self._as_numbers(self._read_raw(rows, columns, shape, out))
+        if out is None:
+            return block.copy() if not self.streams else block
+        if block is not out:
+            np.copyto(out, block)
+        return out
+
+    def part(self, index: int) -> "StoredArray":
+        """One item of the first axis, for example a slice of a 3-D array."""
+        rest, label = self.shape[1:], f"{self.name}[{index}]" if self.name else str(index)
+        load = None if self._load is None else lambda: self._kept()[index].copy()
+        offset = self.offset + index * self.strides[0]
+        strides = self.strides[1:]
+        return StoredArray(
+            self.source, label, rest, self.raw, offset, "C", strides, load, self.bfloat16
+        )
+
+    def tiles(self, row_tile: int | None = None, column_tile: int | None = None) -> "FileTiles":
+        """The matrix tile by tile, for all that takes `retrieval.similarity.Tiles`."""
+        return FileTiles(self, row_tile, column_tile)
+
+    def _kept(self) -> np.ndarray:
+        with self._lock:
+            if self._whole is None:
+                self._whole = self.read()
+            return self._whole
+
+    def _read_raw(
+        self, rows: slice, columns: slice, shape: tuple[int, int], out: np.ndarray | None
+    ) -> np.ndarray:
+        """The numbers as they lie in the file; in `out`'s own memory where they fit there."""
+        n_rows, n_columns = shape
+        row, column = self.strides
+        start = self.offset + rows.start * row + columns.start * column
+        by_rows = column == self.raw.itemsize
+        outer, inner, step = (n_rows, n_columns, row) if by_rows else (n_columns, n_rows, column)
+        fits = out is not None and by_rows and out.dtype.itemsize == self.raw.itemsize
+        block = out.view(self.raw) if fits else np.empty((outer, inner), self.raw)
+        if step == inner * self.raw.itemsize:  # they follow one another: one read for all
+            self.source.read_into(block, start)
+        else:
+            for line in range(outer):
+                self.source.read_into(block[line], start + line * step)
+        return block if by_rows else block.T
+
+    def _as_numbers(self, array: np.ndarray) -> np.ndarray:
+        """From the file's byte order and kind to this machine's."""
+        if self.bfloat16:
+            wide = array.astype(np.uint32)  # native, whatever the order in the file
+            wide <<= 16
+            return wide.view(np.float32)
+        if self.raw.kind == "b":  # a byte that is neither 0 nor 1 is no bool to numpy
+            return np.not_equal(array.view(np.uint8), 0, out=array)
+        if not self.raw.isnative:
+            return array.byteswap(inplace=True).view(self.dtype)
+        return array
+
+
+class FileTiles:
+    """A matrix in a file, one tile at a time; what is in memory is a tile of every thread.
+
+    Args:
+        stored: the matrix.
+        row_tile: rows of a tile; None for as many as a processor's cache holds.
+        column_tile: columns of a tile; None likewise.
+    """
+
+    def __init__(
+        self, stored: StoredArray, row_tile: int | None = None, column_tile: int | None = None
+    ) -> None:
+        self.stored = stored
+        kept = stored.dtype in (np.float32, np.float64)
+        self.dtype = stored.dtype if kept else np.dtype(np.float32)
+        # Rows of a matrix in Fortran order are far apart in the file, its columns are not.
+        self.row_major = stored.strides[1] <= stored.strides[0]
+        tile = tile_shape(stored.shape, self.row_major)
+        self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
+        self._is_finite = False  # known, once all of it was seen
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m): queries by gallery items."""
+        return self.stored.shape
+
+    @cached_property
+    def bound(self) -> float:
+        """The largest |similarity|; one pass over the file, which also finds NaN and infinity.
+
+        Raises:
+            FileError: a number is not finite; its row and column are named.
+        """
+        bounds = []
+
+        def look_at(rows: slice, columns: slice, block: np.ndarray) -> None:
+            bounds.append(max(float(block.max()), -float(block.min())))
+
+        for_each_tile(self, look_at)
+        self._is_finite = True
+        return max(bounds)
+
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
+        """Every tile once, times `scale`; its array is valid until the next one is asked for.
+
+        Args:
+            scale: number to multiply the similarities by.
+            within: columns (rows where `row_major`) to keep to; None for all.
+
+        Raises:
+            FileError: a number is not finite; its row and column are named.
+        """
+        tile = np.empty(self.row_tile * self.column_tile, self.dtype)
+        for rows, columns in grid(self, within):
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            block = self.stored.read_block(rows, columns, tile[: math.prod(shape)].reshape(shape))
+            if not self._is_finite:
+                self._check_finite(rows, columns, block)
+            if scale != 1:
+                np.multiply(block, self.dtype.type(scale), out=block)
+            yield rows, columns, block
+
+    def _check_finite(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(block.sum()):
+                return
+        bad = np.argwhere(~np.isfinite(block))
+        if len(bad):
+            row, column = bad[0] + (rows.start, columns.start)
+            raise FileError(
+                f"{self.stored.label} holds {block[tuple(bad[0])]} at row {row}, column {column} "
+                "(counted from 0); compute it again or take that row out"
+            )
+
+
+def _strides(shape: tuple[int, ...], item: int, order: str) -> tuple[int, ...]:
+    """Bytes from one item to the next along each axis of an array without gaps."""
+    sides = shape[::-1] if order == "C" else shape
+    steps = [item * math.prod(sides[:axis]) for axis in range(len(sides))]
+    return tuple(steps[::-1] if order == "C" else steps)
