@@ -15,7 +15,7 @@ import gradio as gr
 
 from retrieval.errors import RetrievalError
 from retrieval.gallery import FILM_LIBRARY
-from retrieval.tabs import about, compare, hubness, queries
+from retrieval.tabs import about, compare, hubness, queries, results
 from retrieval.tabs.api import publish
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
@@ -30,7 +30,7 @@ TITLE = "Text-video retrieval, with and without QB-Norm"
 
 
 def build_page(library: Library) -> gr.Blocks:
-    """The whole page: query box and settings, the tabs, the About page."""
+    """The whole page: query box and settings, the tabs, the pages Results and About."""
     # Gradio sums up all past events after each one, though nobody here reads that.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
@@ -49,6 +49,8 @@ def build_page(library: Library) -> gr.Blocks:
                 hubness.build(context)
         compare.wire(context, parts, page, tabs)
         publish(library)
+    with page.route("Results", "results"):
+        results.build(page)
     with page.route("About", "about"):
         about.build(context)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=4, api_open=False)
@@ -80,7 +82,7 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
     Returns:
         The ASGI app, the local address, the public address (none).
     """
-    routes = [media_route(library.galleries), download_route(library)]
+    routes = [media_route(library.galleries), results.results_route(), download_route(library)]
     # In the head, not as css=: Gradio rewrites that and drops container queries.
     head = (
         f"<style>{STYLE.read_text(encoding='utf-8')}</style>"

@@ -8,6 +8,7 @@
   const REPLACE_AFTER_MS = 250; // browsers refuse more than about 100 address changes in 30 s
   const ASK_AGAIN_MS = 700; // while the text encoder is loading
   const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
+  const QUERY = ":is(#query, #results-filter) :is(textarea, input)"; // whichever the page has
   const PRESSABLE = "a, button, video, summary, input, [role=button], [role=tab], [role=option]";
   let send = null; // set by the bridge component
   let asking = 0; // timer of a query that waits for the text encoder
@@ -16,14 +17,14 @@
 
   // ---- the address bar ---------------------------------------------------------------------------
 
-  /** The search string with Gradio's own parameters (?__theme=dark) kept. */
+  /** Path and search string, with Gradio's own parameters (?__theme=dark) kept. */
   function withOwnParameters(link) {
     const wanted = new URLSearchParams(link);
     for (const [key, value] of new URLSearchParams(location.search)) {
       if (key.startsWith("__")) wanted.set(key, value);
     }
     const text = wanted.toString();
-    return text ? "?" + text : location.pathname;
+    return location.pathname + (text && "?" + text); // the base of a bare "?" is the first page
   }
 
   function same(one, other) {
@@ -43,7 +44,7 @@
     if (value.title) document.title = value.title + " · Hublens";
     const link = withOwnParameters(value.link);
     clearTimeout(replacing);
-    if (value.history === "push" && !same(link, location.search)) {
+    if (value.history === "push" && !same(link.replace(/^[^?]*/, ""), location.search)) {
       history.pushState({}, "", link);
     } else if (value.history) {
       replacing = setTimeout(() => {
@@ -54,6 +55,12 @@
     showWhy(value.why);
     requestAnimationFrame(showLink);
     window.hublens.answers += 1;
+  }
+
+  /** Put a view of another page, such as Results, into the address bar. */
+  function keep(link) {
+    clearTimeout(replacing);
+    replacing = setTimeout(() => history.replaceState({}, "", withOwnParameters(link)), REPLACE_AFTER_MS);
   }
 
   /** Write the page's address into the field beside "Copy link". */
@@ -230,7 +237,7 @@
     const card = event.target.closest?.(".hl-card");
     const pressable = event.target.closest?.(PRESSABLE);
     const actions = {
-      "/": () => document.querySelector("#query textarea, #query input")?.focus(),
+      "/": () => document.querySelector(QUERY)?.focus(),
       j: () => move(1),
       k: () => move(-1),
       "[": () => step(-1),
@@ -251,5 +258,5 @@
     action();
   });
 
-  window.hublens = { connect: (trigger) => (send = trigger), follow, open: openLink, answers: 0 };
+  window.hublens = { connect: (trigger) => (send = trigger), follow, keep, open: openLink, answers: 0 };
 })();

@@ -1,12 +1,14 @@
 """A small page in a real server, and a browser to look at it: what the page's tests share."""
 
 import contextlib
+import re
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -197,3 +199,41 @@ def film_library(folder: Path, encoder: FakeEncoder | None = None, load=None):
     bank = open_querybank(folder / "films-bank")
     slot = EncoderSlot(load or (lambda: encoder))
     return Library([films, bare_gallery(folder, encoder)], [bank], {"films": slot})
+
+
+class Visitors:
+    """Fresh browsers on one server, which may ask nobody else and meet no error."""
+
+    def __init__(self, browser, home: str):
+        self.browser, self.home = browser, home
+        self.contexts, self.asked, self.thrown = [], [], []
+
+    def __call__(self, **options):
+        """A page in a context of its own."""
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        context = self.browser.new_context(reduced_motion="reduce", **options)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(90_000)
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("pageerror", lambda error: self.thrown.append(str(error)))
+        return page
+
+    def leave(self) -> None:
+        """Close all, and check what they asked and met."""
+        for context in self.contexts:
+            context.close()
+        assert self.thrown == []
+        assert {urlsplit(url).netloc for url in self.asked} <= {urlsplit(self.home).netloc, ""}
+
+
+def axe_findings(page, known: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What axe-core finds on a page, without what is known of Gradio's own parts."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
+    found: dict[str, list[str]] = {}
+    for violation in axe.Axe().run(page).response["violations"]:
+        for node in violation["nodes"]:
+            target = " ".join(str(part) for part in node["target"])
+            if not any(re.search(pattern, target) for pattern in known.get(violation["id"], ())):
+                found.setdefault(violation["id"], []).append(target)
+    return found

@@ -18,6 +18,7 @@ FLOORS = {
     "retrieval.hubness": 0,
     "retrieval.normalisers": 0,
     "retrieval.strength": 0,
+    "retrieval.published": 0,
     "retrieval.files": 1,
     "retrieval.formats": 1,
     "retrieval.building": 1,

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 256 * 1024  # bytes of one request
 EXACT = {
-    *("/", "/config", "/theme.css", "/health", "/about", "/manifest.json", "/favicon.ico"),
+    *("/", "/results", "/about", "/config", "/theme.css", "/health"),
+    *("/manifest.json", "/favicon.ico"),
     *("/gradio_api/info", "/gradio_api/app_id", "/gradio_api/startup-events"),
     *("/gradio_api/cancel", "/gradio_api/reset", "/robots.txt"),
 }
