@@ -13,7 +13,7 @@ import numpy as np
 from retrieval.errors import QueryError, SettingsError
 from retrieval.files import clean_text
 from retrieval.hubness import Hubness
-from retrieval.normalisers import NORMALISERS
+from retrieval.normalisers import check_searchable
 
 MAX_QUERY = 300  # characters
 MAX_TOP = 100  # results of one ranking
@@ -43,10 +43,7 @@ class Settings:
             SettingsError: a field is unknown, not a number, or out of range.
         """
         for name in (self.left, self.right):
-            if not isinstance(name, str) or name not in NORMALISERS:
-                raise SettingsError(
-                    f"unknown normaliser {str(name)[:40]!r}; available: {', '.join(NORMALISERS)}"
-                )
+            check_searchable(name)
         beta = self.beta
         if beta is not None:
             beta = _number("beta", beta)

@@ -251,6 +251,11 @@ class MatrixTiles:
         """(n, m): queries by gallery items."""
         return self.sims.shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the matrix, float32 or float64."""
+        return self.sims.dtype
+
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once, times `scale`; where that is 1, as views of the matrix."""
         for rows, columns in grid(self, within):

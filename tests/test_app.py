@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from retrieval.normalisers import NORMALISERS
+from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
 from retrieval.tabs.library import pick_examples
 from tests.fakes import FakeEncoder
@@ -130,7 +130,7 @@ def visit(page, library):
     """Show a link in the shared page, as a step back to it would."""
 
     def show(search=""):
-        view, problems = links.parse(search, library.names, list(NORMALISERS))
+        view, problems = links.parse(search, library.names, list(SEARCHABLE))
         assert problems == []
         if not view.query_id and not view.q:
             view = replace(view, query_id=library.examples(view.gallery, view.bank)[0])

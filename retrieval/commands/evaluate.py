@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.evaluation import evaluate
     from retrieval.files import write_json
     from retrieval.gallery import FILM_LIBRARY, open_gallery
-    from retrieval.normalisers import NORMALISERS
+    from retrieval.normalisers import SEARCHABLE
     from retrieval.querybank import open_querybank
 
     path = args.gallery or FILM_LIBRARY
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     bank_path = args.bank or (bank_beside(path) if args.direction == "t2v" else None)
     bank = None if bank_path is None else open_querybank(bank_path)
     settings = Settings(beta=args.beta, k=args.k, bank_size=args.bank_size)
-    names = tuple(args.normaliser or NORMALISERS)
+    names = tuple(args.normaliser or SEARCHABLE)
     report = evaluate(gallery, bank, names, settings, args.direction)
     if args.json is not None:
         write_json(args.json, report.to_dict())

@@ -1,14 +1,87 @@
-"""What fitting a normaliser gives: one number per gallery item, subtracted from its similarity."""
+"""What normalisers are fitted on, and what fitting gives: one number per gallery item."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from retrieval.errors import SettingsError
-from retrieval.similarity import Tiles, as_tiles, check_k, check_sims
-from retrieval.tiles import LogMeanExp, TopK, for_each_tile, mean_std
+from retrieval.similarity import Tiles, as_tiles, check_sims
+from retrieval.tiles import mean_std
+
+# Matrices by what they are made of, as a person would call them.
+MATRICES = {
+    "bank_sims": "the similarities of a querybank to the gallery",
+    "gallery_bank_sims": "the similarities of a gallery bank (other videos) to the gallery",
+    "bank_gallery_bank_sims": "the similarities of the querybank to the gallery bank",
+    "gallery_sims": "the similarities of the gallery to itself",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a normaliser may look at; every matrix may be whole or tiles, and may be missing."""
+
+    bank_sims: "np.ndarray | Tiles | None" = None  # [n_bank, n_gallery]
+    gallery_bank_sims: "np.ndarray | Tiles | None" = None  # [n_gallery_bank, n_gallery]
+    bank_gallery_bank_sims: "np.ndarray | Tiles | None" = None  # [n_bank, n_gallery_bank]
+    gallery_sims: "np.ndarray | Tiles | None" = None  # [n_gallery, n_gallery]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # cut into tiles once, so that it is checked once
+            matrix = getattr(self, field.name)
+            if matrix is not None:
+                object.__setattr__(self, field.name, as_tiles(matrix))
+        shapes = {name: m.shape for name in MATRICES if (m := getattr(self, name)) is not None}
+        wide = {name: shape[1] for name, shape in shapes.items() if name in GALLERY_WIDE}
+        if len(set(wide.values())) > 1:
+            counts = ", ".join(f"{name} {n}" for name, n in wide.items())
+            raise ValueError(
+                f"all matrices must have one column per gallery item, got {counts}; "
+                "compute them on one gallery"
+            )
+        for name, axis, other, other_axis in SAME_SIZE:
+            if name in shapes and other in shapes:
+                n, m = shapes[name][axis], shapes[other][other_axis]
+                if n != m:
+                    raise ValueError(
+                        f"{name} has shape {shapes[name]}, {other} {shapes[other]}: {n} and {m} "
+                        "must be the same number; compute both on the same bank and gallery"
+                    )
+
+    def need(self, name: str, asked_by: str) -> Tiles:
+        """The matrix of this name, as tiles.
+
+        Raises:
+            SettingsError: it is missing.
+        """
+        tiles = getattr(self, name)
+        if tiles is None:
+            raise SettingsError(f"{asked_by} needs {name}, {MATRICES[name]}; give that matrix too")
+        return tiles
+
+    def beta(self, name: str) -> float:
+        """The scale-free inverse temperature of a matrix, worked out once."""
+        if name not in self._betas:
+            self._betas[name] = scale_free_beta(getattr(self, name))
+        return self._betas[name]
+
+    @cached_property
+    def _betas(self) -> dict[str, float]:
+        return {}
+
+
+GALLERY_WIDE = ("bank_sims", "gallery_bank_sims", "gallery_sims")
+SAME_SIZE = (  # matrix, axis, matrix, axis
+    ("bank_gallery_bank_sims", 0, "bank_sims", 0),
+    ("bank_gallery_bank_sims", 1, "gallery_bank_sims", 0),
+    ("gallery_sims", 0, "gallery_sims", 1),
+)
+
+
+def as_evidence(evidence: "np.ndarray | Tiles | Evidence") -> Evidence:
+    """Evidence as it is; a lone matrix is the querybank's."""
+    return evidence if isinstance(evidence, Evidence) else Evidence(bank_sims=evidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +91,7 @@ class Bias:
     score[i, j] = sims[i, j] - strength * gate[i] * (values[j] - mean(values))
     """
 
-    values: np.ndarray  # [n_gallery] float32, in the unit of the similarities
+    values: np.ndarray  # [n_gallery] in the unit and dtype of the similarities
     active: np.ndarray | None  # [n_gallery] bool, the activation set; None where there is no gate
     k_occurrence: np.ndarray  # [n_gallery] int64, bank captions that have the item in their top k
     normaliser: str  # short name
@@ -28,9 +101,9 @@ class Bias:
 
     @cached_property
     def centred(self) -> np.ndarray:
-        """[n_gallery] float32, `values` less their mean: scores stay near the similarities."""
+        """[n_gallery] `values` less their mean: scores stay near the similarities."""
         values = self.values.astype(np.float64)
-        return (values - values.mean()).astype(np.float32)
+        return (values - values.mean()).astype(self.values.dtype)
 
     def gate(self, sims: np.ndarray) -> np.ndarray:
         """Which queries are normalised: those whose raw best item is in the activation set.
@@ -70,7 +143,7 @@ class Bias:
         sims = self._checked(sims)
         check_strength(strength)
         weight = (strength * self.gate_of(sims.argmax(axis=1))).astype(sims.dtype)
-        return sims - weight[:, None] * self.centred
+        return sims - weight[:, None] * self.centred.astype(sims.dtype, copy=False)
 
     def _checked(self, sims: np.ndarray) -> np.ndarray:
         sims = check_sims(sims)
@@ -82,14 +155,9 @@ class Bias:
         return sims
 
 
-class Normaliser(Protocol):
-    """A way to fit a bias on a querybank."""
-
-    name: str  # short, for files and addresses
-    title: str  # for people
-
-    def fit(self, bank_sims: np.ndarray | Tiles) -> Bias:
-        """Fit on [n_bank, n_gallery] similarities of the querybank to the gallery."""
+def precision(tiles: Tiles) -> np.dtype:
+    """float64 for a matrix that has it; embeddings are multiplied in float32."""
+    return np.dtype(getattr(tiles, "dtype", np.float32))
 
 
 def check_strength(strength: float) -> None:
@@ -98,10 +166,16 @@ def check_strength(strength: float) -> None:
         raise SettingsError(f"strength must be between 0 (raw) and 1, got {strength}")
 
 
-def check_beta(beta: float | None) -> None:
-    """Refuse a beta that is not a positive number; None stands for the scale-free one."""
-    if beta is not None and not (np.isfinite(beta) and beta > 0):
-        raise SettingsError(f"beta must be a positive number, got {beta}")
+def check_positive(name: str, value: float | None) -> None:
+    """Refuse a knob that is not a positive number; None stands for the scale-free one."""
+    if value is not None and not (np.isfinite(value) and value > 0):
+        raise SettingsError(f"{name} must be a positive number, got {value}")
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse a number of things that is not whole and at least one."""
+    if not (isinstance(value, int | np.integer) and value >= 1):
+        raise SettingsError(f"{name} must be a whole number, 1 or more, got {value}")
 
 
 def scale_free_beta(tiles: np.ndarray | Tiles) -> float:
@@ -109,40 +183,3 @@ def scale_free_beta(tiles: np.ndarray | Tiles) -> float:
     mean, std = mean_std(tiles)
     # A bank that sees no difference between items has no scale; its bias is constant at any beta.
     return 1.0 / std if std > 1e-6 * max(abs(mean), 1e-30) else 1.0
-
-
-def fit_bank(
-    bank_sims: np.ndarray | Tiles, k: int, beta: float | None
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """One pass over the bank's tiles: the log-mean-exp per item and its k-occurrence.
-
-        values[j] = log(mean over bank captions b of exp(beta * bank_sims[b, j])) / beta
-
-    The mean, where the literature has the sum: they differ by log(n_bank) / beta for all items
-    alike, which changes no score, and the mean lies between the item's mean similarity (beta
-    near 0) and its largest (large beta), so float32 holds it at any beta.
-
-    Args:
-        bank_sims: [n_bank, n_gallery], a matrix or tiles.
-        k: items of each bank caption that count, 1 <= k <= n_gallery.
-        beta: inverse temperature; None leaves the log-mean-exp at zero.
-
-    Returns:
-        [n_gallery] float32 values, [n_gallery] int64 counts, n_bank.
-    """
-    tiles = as_tiles(bank_sims)
-    n_bank, n_gallery = tiles.shape
-    check_k(k, n_gallery)
-    # Beyond these the limits are reached, and float32 could not hold the exponents.
-    scale = 1.0 if beta is None else min(max(beta, 1e-20), 1e20)
-    nearest = TopK(n_bank, k)
-    mass = None if beta is None else LogMeanExp(n_bank, n_gallery, scale * tiles.bound, scale)
-
-    def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
-        nearest.add(rows, columns, block)
-        if mass is not None:
-            mass.add(rows, columns, block)
-
-    for_each_tile(tiles, take_in)
-    values = np.zeros(n_gallery) if mass is None else mass.values() / scale
-    return values.astype(np.float32), nearest.counts(n_gallery), n_bank

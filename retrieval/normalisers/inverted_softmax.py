@@ -10,12 +10,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.base import Bias, check_beta, fit_bank, scale_free_beta
-from retrieval.similarity import Tiles, as_tiles
+from retrieval.normalisers.base import Evidence, check_count, check_positive
+from retrieval.normalisers.fitting import (
+    Fitting,
+    LogMean,
+    Normaliser,
+    TopItems,
+    bias_of,
+    knob,
+    votes_knob,
+)
 
 
 @dataclass(frozen=True)
-class InvertedSoftmax:
+class InvertedSoftmax(Normaliser):
     """Softmax over the querybank instead of over the gallery, in log space.
 
     exp(beta * (s - b)) is the published ratio exp(beta * s) / sum_b exp(beta * p) times n_bank,
@@ -24,44 +32,58 @@ class InvertedSoftmax:
     Source: Smith et al., "Offline bilingual word vectors", ICLR 2017, equation 7.
     """
 
-    beta: float | None = None  # inverse temperature, per unit of similarity; None: 1 / std
-    k: int = 1  # items of each bank caption that count towards k_occurrence
+    beta: float | None = knob(
+        None,
+        "per unit of similarity",
+        "inverse temperature; left out: 1 / std of the bank's similarities; papers use 20 to 100 "
+        "on cosines",
+    )
+    k: int = votes_knob()
 
     name: ClassVar[str] = "inverted_softmax"
     title: ClassVar[str] = "Inverted softmax"
+    cost: ClassVar[str] = "one pass over the bank with an exponential per similarity"
+    paper: ClassVar[str] = "Smith et al., ICLR 2017, equation 7"
 
     def __post_init__(self) -> None:
-        check_beta(self.beta)
+        check_positive("beta", self.beta)
 
-    def fit(self, bank_sims: np.ndarray | Tiles) -> Bias:
-        """Fit the bias on [n_bank, n_gallery] similarities of the querybank to the gallery."""
-        return self._fit(bank_sims, gated=False)
+    def fitting(self, evidence: Evidence) -> Fitting:
+        """Ask for k-occurrence and the log-mean-exp of every column."""
+        evidence.need("bank_sims", self.title)
+        beta = evidence.beta("bank_sims") if self.beta is None else float(self.beta)
+        counts, values = yield TopItems(self.k), LogMean(beta)
+        return bias_of(self, evidence, values, counts, active=self._active(counts), beta=beta)
 
-    def _fit(self, bank_sims: np.ndarray | Tiles, gated: bool) -> Bias:
-        tiles = as_tiles(bank_sims)
-        beta = scale_free_beta(tiles) if self.beta is None else float(self.beta)
-        values, counts, n_bank = fit_bank(tiles, self.k, beta)
-        active = counts > 0 if gated else None
-        return Bias(values, active, counts, self.name, beta, self.k, n_bank)
+    def _active(self, counts: np.ndarray) -> np.ndarray | None:
+        return None
 
 
 @dataclass(frozen=True)
 class QBNorm(InvertedSoftmax):
     """Dynamic inverted softmax: the same bias, only where the bank knows the raw best item.
 
-    The activation set holds every item that is among the k best of some bank caption.
+    The activation set holds every item that is among the k best of `theta` bank captions or more:
+    1 in the paper, 3 or 5 in DiCoSA and GLSCL.
 
     Source: Bogolin et al., "Cross Modal Retrieval with Querybank Normalisation", CVPR 2022,
     section 3.3. Equal similarities: the lowest column wins, where the released code leaves the
-    winner to an unstable sort.
+    winner to an unstable sort. Rows that are not normalised keep their raw similarities, and the
+    others stay on the same scale, where the released code mixes similarities and exponentials.
     """
+
+    theta: int = knob(1, "bank captions", "captions that must have an item in their k best")
 
     name: ClassVar[str] = "qbnorm"
     title: ClassVar[str] = "QB-Norm"
+    paper: ClassVar[str] = "Bogolin et al., CVPR 2022, section 3.3"
 
-    def fit(self, bank_sims: np.ndarray | Tiles) -> Bias:
-        """Fit bias and activation set on [n_bank, n_gallery] similarities."""
-        return self._fit(bank_sims, gated=True)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("theta", self.theta)
+
+    def _active(self, counts: np.ndarray) -> np.ndarray:
+        return counts >= self.theta
 
 
 def penalty_shares(bank_column: np.ndarray, beta: float) -> np.ndarray:
@@ -76,7 +98,7 @@ def penalty_shares(bank_column: np.ndarray, beta: float) -> np.ndarray:
     Returns:
         [n_bank] float64 shares that sum to one.
     """
-    check_beta(beta)
+    check_positive("beta", beta)
     powers = beta * np.asarray(bank_column, dtype=np.float64)
     mass = np.exp(powers - powers.max())
     return mass / mass.sum()

@@ -5,20 +5,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.base import Bias, fit_bank
-from retrieval.similarity import Tiles
+from retrieval.normalisers.base import Evidence
+from retrieval.normalisers.fitting import Fitting, Normaliser, TopItems, bias_of, votes_knob
 
 
 @dataclass(frozen=True)
-class Raw:
+class Raw(Normaliser):
     """The plain similarities; its bias is zero and its gate never opens."""
 
-    k: int = 1  # items of each bank caption that count towards k_occurrence
+    k: int = votes_knob()
 
     name: ClassVar[str] = "none"
     title: ClassVar[str] = "Raw similarity"
+    cost: ClassVar[str] = "one pass over the bank, only to count k-occurrence"
+    paper: ClassVar[str] = "none"
 
-    def fit(self, bank_sims: np.ndarray | Tiles) -> Bias:
-        """Count k-occurrence on [n_bank, n_gallery] similarities; the bias is zero."""
-        values, counts, n_bank = fit_bank(bank_sims, self.k, beta=None)
-        return Bias(values, None, counts, self.name, None, self.k, n_bank)
+    def fitting(self, evidence: Evidence) -> Fitting:
+        """Count k-occurrence; the bias is zero."""
+        (counts,) = yield (TopItems(self.k),)
+        return bias_of(self, evidence, np.zeros(len(counts)), counts)

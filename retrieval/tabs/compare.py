@@ -11,7 +11,7 @@ from html import escape
 import gradio as gr
 
 from retrieval.answers import MAX_QUERY, MAX_TOP
-from retrieval.normalisers import NORMALISERS
+from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
 from retrieval.tabs.context import Context, guarded
 from retrieval.tabs.handlers import Handlers, live
@@ -51,7 +51,7 @@ def build_top(library: Library, title: str) -> Context:
     names = library.names
     first = next(iter(names))
     banks = names[first]
-    methods = [(_method_title(name), name) for name in NORMALISERS]
+    methods = [(_method_title(name), name) for name in SEARCHABLE]
     gr.HTML(f"<header class='hl-top'><h1>{escape(title)}</h1></header>", elem_id="title")
     bridge = gr.HTML(
         {"link": "", "history": "", "why": ""},
@@ -238,4 +238,4 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
 
 
 def _method_title(name: str) -> str:
-    return NORMALISERS[name].title
+    return SEARCHABLE[name].title

@@ -17,7 +17,7 @@ import gradio as gr
 from retrieval.answers import Settings
 from retrieval.engine import Engine
 from retrieval.errors import RetrievalError
-from retrieval.normalisers import NORMALISERS
+from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
 from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
@@ -98,7 +98,7 @@ class Context:
 
     def parse(self, search: str) -> tuple[View, list[str]]:
         """Link -> view; see links.parse."""
-        return links.parse(search, self.library.names, list(NORMALISERS))
+        return links.parse(search, self.library.names, list(SEARCHABLE))
 
     def on_scene(self, tab: str, fn: Callable, outputs: Sequence, **event) -> None:
         """Run `fn(engine, settings) -> outputs` when `tab` opens and when its settings change.

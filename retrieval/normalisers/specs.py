@@ -1,0 +1,162 @@
+"""Normalisers by name and in one word: "nnn:alpha=0.5:neighbours=8" <-> NNN(0.5, 8)."""
+
+import types
+import typing
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from retrieval.errors import SettingsError
+from retrieval.normalisers.base import Evidence, as_evidence
+from retrieval.normalisers.fitting import Normaliser
+from retrieval.normalisers.inverted_softmax import InvertedSoftmax, QBNorm
+from retrieval.normalisers.means import DN
+from retrieval.normalisers.neighbours import CSLS, NNN
+from retrieval.normalisers.none import Raw
+from retrieval.similarity import Tiles, check_sims
+
+NORMALISERS: dict[str, type[Normaliser]] = {
+    normaliser.name: normaliser for normaliser in (Raw, InvertedSoftmax, QBNorm, CSLS, NNN, DN)
+}
+# Those that can answer one query at a time with a querybank and the gallery alone.
+SEARCHABLE = {
+    name: kind
+    for name, kind in NORMALISERS.items()
+    if kind.additive and not kind.transductive and kind.needs <= {"bank", "gallery"}
+}
+
+
+def get_normaliser(name: str, **settings: float | None) -> Normaliser:
+    """Build a normaliser from its short name; settings that it does not use are left aside.
+
+    Args:
+        name: a key of NORMALISERS, for example "qbnorm".
+        settings: beta (per unit of similarity, None for scale-free), k (items), or any other
+            setting that some normaliser has.
+
+    Raises:
+        SettingsError: the name is unknown, or a setting that no normaliser has.
+    """
+    kind = _kind(name)
+    known = {field.name for each in NORMALISERS.values() for field in fields(each)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {unknown[0]!r} of a normaliser; available: {', '.join(sorted(known))}"
+        )
+    used = {field.name for field in fields(kind)}
+    return kind(**{key: value for key, value in settings.items() if key in used})
+
+
+def check_searchable(name: Any) -> None:
+    """Refuse what cannot answer one query at a time.
+
+    Raises:
+        SettingsError: the name is unknown, or of a normaliser for whole matrices.
+    """
+    if not isinstance(name, str) or name not in NORMALISERS:
+        raise SettingsError(
+            f"unknown normaliser {str(name)[:40]!r}; available: {', '.join(SEARCHABLE)}"
+        )
+    if name in SEARCHABLE:
+        return
+    kind = NORMALISERS[name]
+    if kind.transductive:
+        why = "looks at other test queries"
+    elif not kind.additive:
+        why = "is no number per video"
+    else:
+        why = "needs a bank of other videos"
+    raise SettingsError(
+        f"{kind.title} {why}, so it normalises whole matrices only; for a search choose one of "
+        f"{', '.join(SEARCHABLE)}"
+    )
+
+
+def parse_spec(spec: str, **shared: float | None) -> Normaliser:
+    """Build a normaliser from one word, NAME[:KNOB=VALUE]...
+
+    Args:
+        spec: for example "nnn:alpha=0.5:neighbours=8"; beta=auto is the scale-free one.
+        shared: settings for those that have them, where the word does not say otherwise.
+
+    Raises:
+        SettingsError: the name, a knob or a value is not known or out of range.
+    """
+    name, *parts = spec.strip().split(":")
+    kinds = _types(_kind(name))
+    settings: dict[str, Any] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if key not in kinds or not equals:
+            raise SettingsError(
+                f"{part!r} in {spec!r} is no setting of {name}; write NAME:KNOB=VALUE with a knob "
+                f"of {', '.join(kinds)}"
+            )
+        settings[key] = _value(key, value, kinds[key])
+    return get_normaliser(name, **{**shared, **settings})
+
+
+def spec_of(normaliser: Normaliser) -> str:
+    """The word that `parse_spec` builds this normaliser from; defaults are left out."""
+    parts = [normaliser.name]
+    for field in fields(normaliser):
+        value = getattr(normaliser, field.name)
+        if value != field.default:
+            parts.append(f"{field.name}={'auto' if value is None else _text(value)}")
+    return ":".join(parts)
+
+
+def normalise(
+    normaliser: Normaliser | str, sims: np.ndarray, evidence: np.ndarray | Tiles | Evidence
+) -> np.ndarray:
+    """Normalised scores of a whole matrix, whatever the normaliser.
+
+    Args:
+        normaliser: or a word for `parse_spec`.
+        sims: [n_queries, n_gallery] raw similarities.
+        evidence: a querybank's similarities, or all that the normaliser needs.
+
+    Returns:
+        [n_queries, n_gallery] scores, higher is better, a new array.
+    """
+    if isinstance(normaliser, str):
+        normaliser = parse_spec(normaliser)
+    return normaliser.scores(check_sims(sims), as_evidence(evidence))
+
+
+def _kind(name: str) -> type[Normaliser]:
+    if name not in NORMALISERS:
+        raise SettingsError(f"unknown normaliser {name!r}; available: {', '.join(NORMALISERS)}")
+    return NORMALISERS[name]
+
+
+def _types(kind: type[Normaliser]) -> dict[str, type]:
+    """Knob -> its type, without the None of what may be left out."""
+    hints = typing.get_type_hints(kind)
+    out = {}
+    for field in fields(kind):
+        hint = hints[field.name]
+        if isinstance(hint, types.UnionType):
+            hint = next(each for each in typing.get_args(hint) if each is not type(None))
+        out[field.name] = hint
+    return out
+
+
+def _value(key: str, text: str, kind: type) -> Any:
+    if text in ("auto", "none") and kind is float:
+        return None
+    if kind is bool and text in ("yes", "no"):
+        return text == "yes"
+    try:
+        return kind(text)
+    except ValueError:
+        expected = {int: "a whole number", float: "a number", bool: "yes or no"}[kind]
+        raise SettingsError(f"{key} must be {expected}, got {text!r}") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value) if isinstance(value, int) else f"{value:.17g}".rstrip()
