@@ -5,9 +5,15 @@ The numbers are those of the metric that the QB-Norm and Collaborative Experts t
 calls success@k: every query has one correct item.
 """
 
+from collections.abc import Sequence
+from threading import Lock
+from typing import NamedTuple
+
 import numpy as np
 
-from retrieval.similarity import check_sims
+from retrieval import parallel
+from retrieval.normalisers.base import Bias
+from retrieval.similarity import check_sims, top_k
 
 RECALL_AT = (1, 5, 10, 50)
 
@@ -52,13 +58,136 @@ def t2v_ranks(
     """
     sims, correct, kept = _checked(sims, correct, mask)
     rows = np.flatnonzero(kept)
-    ranks = np.empty(len(rows))
-    step = max(1, 2**24 // sims.shape[1])  # rows compared at once, to bound memory
-    for start in range(0, len(rows), step):
-        chunk = rows[start : start + step]
-        own = sims[chunk, correct[chunk]][:, None]
-        ranks[start : start + step] = _mean_rank(sims[chunk], own, axis=1)
-    return ranks
+    return _row_ranks(sims, rows, correct[rows, None], (), 0).raw
+
+
+class Ranks(NamedTuple):
+    """Where the correct items of some queries stand, raw and under each of several biases."""
+
+    raw: np.ndarray  # [n] float64, best is 1, ties share their mean
+    normalised: np.ndarray  # [n_biases, n] float64
+    gates: np.ndarray  # [n_biases, n] bool, whether the bias was applied
+    best: np.ndarray  # [1 + n_biases, n, k] int64, the best columns, raw first
+
+
+def ranks_of_chunk(
+    sims: np.ndarray,
+    correct: np.ndarray,
+    biases: Sequence[Bias] = (),
+    k: int = 0,
+    first_row: int = 0,
+) -> Ranks:
+    """Raw and normalised ranks of some rows in one reading of them.
+
+    The numbers are those of `t2v_ranks(sims)` and `t2v_ranks(bias.apply(sims))`, but scores are
+    made a few rows at a time, so neither memory nor time for whole matrices of them is needed.
+
+    Args:
+        sims: [n, n_gallery] finite similarities, for example some rows of a file.
+        correct: [n] column of each query's correct item; or [n, c] where several are correct
+            and the best one counts, rows with fewer filled up with -1. A query without any has
+            infinite rank.
+        biases: fitted on this gallery.
+        k: how many of the best columns to give as well, for hubness.
+        first_row: number of the first row in the matrix that sims are a part of.
+
+    Raises:
+        ValueError: shapes disagree, or a similarity is NaN or infinite.
+        SettingsError: k is outside 0..n_gallery.
+    """
+    sims = check_sims(sims, first_row=first_row)
+    correct = np.asarray(correct)
+    if correct.ndim == 1:
+        correct = correct[:, None]
+    if len(correct) != len(sims) or not np.issubdtype(correct.dtype, np.integer):
+        raise ValueError(
+            f"correct must hold column numbers for each of {len(sims)} queries, "
+            f"got {correct.dtype} of shape {correct.shape}"
+        )
+    n_gallery = sims.shape[1]
+    if correct.size and not (correct.min() >= -1 and correct.max() < n_gallery):
+        raise ValueError(
+            f"correct columns must be in -1..{n_gallery - 1}, got {correct.min()}..{correct.max()}"
+        )
+    for bias in biases:
+        bias.check_width(n_gallery)
+    return _row_ranks(sims, np.arange(len(sims)), correct, biases, k)
+
+
+def _row_ranks(
+    sims: np.ndarray, chosen: np.ndarray, correct: np.ndarray, biases: Sequence[Bias], k: int
+) -> Ranks:
+    """The ranks of the rows `chosen`, whose correct columns are [len(chosen), c]."""
+    n, n_gallery = len(chosen), sims.shape[1]
+    shifts = [bias.centred.astype(sims.dtype) for bias in biases]
+    ranks = np.empty((1 + len(biases), n))
+    gates = np.zeros((len(biases), n), dtype=bool)
+    best = np.empty((1 + len(biases), n, k), dtype=np.int64)
+
+    def work(band: slice) -> None:
+        counter = None
+        for rows in parallel.blocks(band, n_gallery):
+            block = np.ascontiguousarray(sims[_as_slice(chosen[rows])])
+            if counter is None:
+                counter = _RowCounter(*block.shape)
+                scores = np.empty_like(block)
+            own, none = correct[rows], correct[rows] < 0
+            ranks[0, rows] = counter.ranks(block, own, none)
+            if k:
+                best[0, rows] = top_k(block, k)
+            if not biases:
+                continue
+            first = best[0, rows, 0] if k else block.argmax(axis=1)
+            for i, bias in enumerate(biases):
+                gate = gates[i, rows] = bias.gate_of(first)
+                ranks[1 + i, rows], best[1 + i, rows] = ranks[0, rows], best[0, rows]
+                if not gate.any():
+                    continue
+                normalised = np.subtract(block, shifts[i], out=scores[: len(block)])
+                new = counter.ranks(normalised, own, none)
+                np.copyto(ranks[1 + i, rows], new, where=gate)
+                if k:
+                    np.copyto(best[1 + i, rows], top_k(normalised, k), where=gate[:, None])
+
+    parallel.for_each(work, parallel.bands(n, n_gallery))
+    return Ranks(ranks[0], ranks[1:], gates, best)
+
+
+def _as_slice(rows: np.ndarray) -> np.ndarray | slice:
+    """Ascending row numbers, as a slice (which copies nothing) where they follow each other."""
+    start, stop = int(rows[0]), int(rows[-1]) + 1
+    return slice(start, stop) if stop - start == len(rows) else rows
+
+
+class _RowCounter:
+    """Ranks within the rows of blocks, in arrays that are used again and again.
+
+    Counts are taken eight truth values at a time: as the bytes of a 64-bit word they are added
+    without a carry, as long as no byte passes 255.
+    """
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        n_words = -(-n_columns // 8)
+        n_groups = -(-n_words // 127)  # each word adds up to 2 to a byte
+        self.shape = (n_groups, -(-n_words // n_groups))  # words of a row
+        self.n_columns = n_columns
+        self.above = np.zeros((n_rows, 8 * self.shape[0] * self.shape[1]), dtype=bool)
+        self.at_least = np.zeros_like(self.above)
+
+    def ranks(self, block: np.ndarray, correct: np.ndarray, none: np.ndarray) -> np.ndarray:
+        """[n_rows] mean rank of each row's best correct column."""
+        n_rows = len(block)
+        own = np.take_along_axis(block, correct, axis=1)
+        own = np.where(none, -np.inf, own).max(axis=1, keepdims=True).astype(block.dtype)
+        above, at_least = self.above[:n_rows], self.at_least[:n_rows]
+        np.greater(block, own, out=above[:, : self.n_columns])
+        np.greater_equal(block, own, out=at_least[:, : self.n_columns])
+        words = above.view(np.uint64).reshape(n_rows, *self.shape).sum(axis=2)
+        words += at_least.view(np.uint64).reshape(n_rows, *self.shape).sum(axis=2)
+        counts = words.view(np.uint8).sum(axis=1, dtype=np.int64)
+        ranks = (1 + counts) / 2  # above + at_least = 2 * above + tied
+        ranks[none.all(axis=1)] = np.inf
+        return ranks
 
 
 def v2t_ranks(
@@ -79,16 +208,27 @@ def v2t_ranks(
         ValueError: shapes disagree, a similarity is NaN or infinite, or no row is left.
     """
     sims, correct, kept = _checked(sims, correct, mask)
-    if not kept.all():
-        sims, correct = sims[kept], correct[kept]  # below all others, they move no rank
+    rows = np.flatnonzero(kept)  # the others, below all, would move no rank
+    n_gallery = sims.shape[1]
     # The best-ranked caption is the most similar one, so one comparison per video is enough.
-    own = np.full(sims.shape[1], -np.inf, dtype=sims.dtype)
-    np.maximum.at(own, correct, sims[np.arange(len(sims)), correct])
-    ranks = np.zeros(sims.shape[1])
-    step = max(1, 2**24 // len(sims))
-    for start in range(0, sims.shape[1], step):
-        columns = slice(start, start + step)
-        ranks[columns] = _mean_rank(sims[:, columns], own[None, columns], axis=0)
+    own = np.full(n_gallery, -np.inf, dtype=sims.dtype)
+    np.maximum.at(own, correct[rows], sims[rows, correct[rows]])
+    counts, lock = np.zeros(n_gallery, dtype=np.int64), Lock()
+
+    def work(band: slice) -> None:
+        found, truths = np.zeros(n_gallery, dtype=np.int64), None
+        for part in parallel.blocks(band, n_gallery, most=255):  # so that a byte holds the sum
+            block = np.ascontiguousarray(sims[_as_slice(rows[part])])
+            if truths is None:
+                truths = np.empty(block.shape, dtype=bool)
+            for compare in (np.greater, np.greater_equal):
+                true = compare(block, own, out=truths[: len(block)])
+                found += true.view(np.uint8).sum(axis=0, dtype=np.uint8)
+        with lock:
+            counts[:] += found
+
+    parallel.for_each(work, parallel.bands(len(rows), n_gallery))
+    ranks = (1 + counts) / 2  # above + at least = 2 * above + tied
     ranks[np.isneginf(own)] = np.inf
     return ranks
 
@@ -120,12 +260,6 @@ def summarise(ranks: np.ndarray) -> dict[str, float]:
     product = summary["R@1"] * summary["R@5"] * summary["R@10"]
     summary["Geom"] = float(np.cbrt(product))
     return summary
-
-
-def _mean_rank(sims: np.ndarray, own: np.ndarray, axis: int) -> np.ndarray:
-    above = np.count_nonzero(sims > own, axis=axis)
-    tied = np.count_nonzero(sims == own, axis=axis)
-    return 1 + above + (tied - 1) / 2
 
 
 def _checked(

@@ -14,14 +14,18 @@ BAND = 2**21  # entries that one thread takes at a time
 Piece = TypeVar("Piece")
 
 
-def bands(n_rows: int, n_columns: int, size: int = BAND) -> list[slice]:
-    """Slices of whole rows that cover n_rows, each of about `size` entries."""
-    return list(blocks(slice(0, n_rows), n_columns, size))
+def bands(n_rows: int, n_columns: int) -> list[slice]:
+    """Slices of whole rows that cover n_rows: what one thread takes at a time."""
+    return list(_cut(slice(0, n_rows), BAND // max(1, n_columns)))
 
 
-def blocks(rows: slice, n_columns: int, size: int = BLOCK, most: int = 2**62) -> Iterator[slice]:
-    """`rows` cut into slices of about `size` entries and at most `most` rows, at least one."""
-    step = min(max(1, size // max(1, n_columns)), most)
+def blocks(rows: slice, n_columns: int, most: int = 2**62) -> Iterator[slice]:
+    """`rows` cut into slices that are looked at together, of at most `most` rows."""
+    return _cut(rows, min(BLOCK // max(1, n_columns), most))
+
+
+def _cut(rows: slice, step: int) -> Iterator[slice]:
+    step = max(1, step)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))
 

@@ -92,12 +92,18 @@ def check_k(k: int, n_gallery: int) -> None:
         )
 
 
-def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
-    """A matrix of finite similarities with at least one row and column, as floating point."""
-    return _checked_sims(sims, what)[0]
+def check_sims(sims: np.ndarray, what: str = "sims", first_row: int = 0) -> np.ndarray:
+    """A matrix of finite similarities with at least one row and column, as floating point.
+
+    Args:
+        sims: [n_queries, n_gallery]
+        what: name of the matrix for the error message.
+        first_row: its first row's number there, where it is part of a larger one.
+    """
+    return _checked_sims(sims, what, first_row)[0]
 
 
-def _checked_sims(sims: np.ndarray, what: str) -> tuple[np.ndarray, float]:
+def _checked_sims(sims: np.ndarray, what: str, first_row: int = 0) -> tuple[np.ndarray, float]:
     """The matrix as floating point, and the largest |similarity|, in one reading."""
     sims = np.asarray(sims)
     if sims.ndim != 2 or 0 in sims.shape:
@@ -111,7 +117,8 @@ def _checked_sims(sims: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     if not np.isfinite(bound):
         row, column = np.argwhere(~np.isfinite(sims))[0]
         raise ValueError(
-            f"{what} must be finite, got {sims[row, column]} at row {row}, column {column}"
+            f"{what} must be finite, got {sims[row, column]} at row {first_row + row}, "
+            f"column {column}"
         )
     return sims, bound
 

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from retrieval.metrics import correct_by_row_order, summarise, t2v_ranks, v2t_ranks
+from retrieval import parallel
+from retrieval.errors import SettingsError
+from retrieval.metrics import (
+    correct_by_row_order,
+    ranks_of_chunk,
+    summarise,
+    t2v_ranks,
+    v2t_ranks,
+)
+from retrieval.normalisers import get_normaliser
+from retrieval.similarity import top_k
 from tests.reference import (
     summary_by_definition,
     t2v_rank_by_definition,
@@ -143,3 +153,109 @@ def test_bad_arguments_are_named():
         summarise(np.array([1.0, 0.0]))
     with pytest.raises(ValueError, match="n > 0"):
         summarise(np.array([]))
+
+
+@pytest.fixture(params=[1, 20, 10**9])
+def block_size(request, monkeypatch):
+    """Entries looked at together: one row, a few, or all."""
+    monkeypatch.setattr(parallel.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(parallel, "BLOCK", request.param)
+    monkeypatch.setattr(parallel, "BAND", 3 * request.param)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_gallery", [1, 7, 64])
+@pytest.mark.parametrize("captions", [1, 3])
+def test_ranks_are_their_definition_however_the_rows_are_cut(
+    rng, block_size, n_gallery, captions, order, dtype
+):
+    sims = sims_with_ties(rng, captions * n_gallery, n_gallery, dtype)
+    sims = np.asarray(sims, order=order)
+    mask = rng.random(len(sims)) < 0.6
+    mask[-1] = True
+    correct = correct_by_row_order(len(sims), n_gallery)
+    expected = [t2v_rank_by_definition(row, c) for row, c in zip(sims, correct, strict=True)]
+    np.testing.assert_array_equal(t2v_ranks(sims), expected)
+    np.testing.assert_array_equal(t2v_ranks(sims, mask=mask), np.array(expected)[mask])
+    expected = [
+        v2t_rank_by_definition(sims[:, j], range(j * captions, (j + 1) * captions), mask)
+        for j in range(n_gallery)
+    ]
+    np.testing.assert_array_equal(v2t_ranks(sims, mask=mask), expected)
+
+
+@pytest.mark.parametrize("n_gallery", [7, 8, 1015, 1016, 1017, 2990])
+def test_counts_beyond_a_byte_are_right(rng, n_gallery):
+    sims = rng.permuted(np.tile(np.arange(n_gallery, dtype=np.float32), (500, 1)), axis=1)
+    correct = rng.integers(0, n_gallery, 500)
+    expected = n_gallery - sims[np.arange(500), correct]
+    np.testing.assert_array_equal(t2v_ranks(sims, correct), expected)
+    np.testing.assert_array_equal(t2v_ranks(0 * sims, correct), np.full(500, (1 + n_gallery) / 2))
+
+
+def test_captions_beyond_a_byte_are_counted():
+    sims = np.zeros((3000, 2), dtype=np.float32)
+    sims[:, 1] = -np.arange(3000)
+    correct = np.zeros(3000, dtype=int)
+    correct[2500] = 1
+    np.testing.assert_array_equal(v2t_ranks(sims, correct), [1500.5, 2501])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_one_reading_gives_the_ranks_of_every_normaliser(rng, block_size, dtype, order):
+    bank_sims = sims_with_ties(rng, 30, 41).astype(np.float32)
+    sims = np.asarray(sims_with_ties(rng, 50, 41, dtype), order=order)
+    before = sims.copy()
+    correct = rng.integers(0, 41, 50)
+    biases = [
+        get_normaliser(name, beta=beta, k=1).fit(bank_sims[:n_bank])
+        for name, beta, n_bank in [
+            ("qbnorm", 20.0, 4),  # few are active, so some gates are shut
+            ("inverted_softmax", 1.0, 30),
+            ("none", None, 30),
+        ]
+    ]
+    ranks = ranks_of_chunk(sims, correct, biases, k=5)
+    np.testing.assert_array_equal(ranks.raw, t2v_ranks(sims, correct))
+    np.testing.assert_array_equal(ranks.best[0], top_k(sims, 5))
+    for i, bias in enumerate(biases):
+        scores = bias.apply(sims)
+        np.testing.assert_array_equal(ranks.normalised[i], t2v_ranks(scores, correct))
+        np.testing.assert_array_equal(ranks.gates[i], bias.gate(sims))
+        np.testing.assert_array_equal(ranks.best[1 + i], top_k(scores, 5))
+    assert 0 < ranks.gates[0].sum() < 50 and ranks.gates[1].all() and not ranks.gates[2].any()
+    np.testing.assert_array_equal(sims, before)
+    plain = ranks_of_chunk(sims, correct, biases)
+    np.testing.assert_array_equal(plain.normalised, ranks.normalised)
+    assert plain.best.shape == (4, 50, 0)
+
+
+def test_of_several_correct_items_the_best_counts(rng):
+    sims = sims_with_ties(rng, 4, 9)
+    bias = get_normaliser("inverted_softmax", beta=3.0, k=1).fit(sims_with_ties(rng, 5, 9))
+    correct = np.array([[3, 4, 8], [0, -1, -1], [-1, -1, -1], [2, 7, -1]])
+    ranks = ranks_of_chunk(sims, correct, [bias])
+    for found, scores in ((ranks.raw, sims), (ranks.normalised[0], bias.apply(sims))):
+        expected = [
+            min((t2v_rank_by_definition(row, c) for c in items if c >= 0), default=np.inf)
+            for row, items in zip(scores, correct, strict=True)
+        ]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_bad_arguments_of_a_chunk_are_named(rng):
+    sims = sims_with_ties(rng, 4, 9)
+    bias = get_normaliser("qbnorm").fit(sims[:, :8])
+    with pytest.raises(ValueError, match="sims have 9 gallery items, the bias 8"):
+        ranks_of_chunk(sims, np.zeros(4, dtype=int), [bias])
+    with pytest.raises(ValueError, match=r"column numbers for each of 4 queries, got int64 of"):
+        ranks_of_chunk(sims, np.zeros(3, dtype=int))
+    with pytest.raises(ValueError, match=r"correct columns must be in -1\.\.8, got 0\.\.9"):
+        ranks_of_chunk(sims, np.array([0, 1, 2, 9]))
+    with pytest.raises(SettingsError, match=r"k must be a whole number in 1\.\.9"):
+        ranks_of_chunk(sims, np.zeros(4, dtype=int), k=10)
+    sims[2, 5] = np.nan
+    with pytest.raises(ValueError, match="got nan at row 102, column 5"):
+        ranks_of_chunk(sims, np.zeros(4, dtype=int), first_row=100)

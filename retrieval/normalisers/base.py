@@ -147,12 +147,16 @@ class Bias:
 
     def _checked(self, sims: np.ndarray) -> np.ndarray:
         sims = check_sims(sims)
-        if sims.shape[1] != len(self.values):
+        self.check_width(sims.shape[1])
+        return sims
+
+    def check_width(self, n_gallery: int) -> None:
+        """Refuse a gallery of another size."""
+        if n_gallery != len(self.values):
             raise ValueError(
-                f"sims have {sims.shape[1]} gallery items, the bias {len(self.values)}; "
+                f"sims have {n_gallery} gallery items, the bias {len(self.values)}; "
                 "fit the bias on this gallery"
             )
-        return sims
 
 
 def precision(tiles: Tiles) -> np.dtype:
