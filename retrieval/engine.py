@@ -46,6 +46,7 @@ from retrieval.querybank import (
     save_bias,
 )
 from retrieval.reports import hubness_report, query_changes, r1_curve
+from retrieval.scoring import ProductRows, precise
 from retrieval.similarity import SimTiles, top_k, unit_rows
 from retrieval.strength import Bend
 
@@ -53,7 +54,6 @@ logger = logging.getLogger(__name__)
 
 N_NEAREST = 3  # bank captions an explanation names
 KEEP_BIAS_S = 0.5  # a bias that took longer to fit is kept on disk
-FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
 MATRIX_CELLS = 2**26  # a matrix of stored queries up to this size is kept
 
 
@@ -145,8 +145,7 @@ class Engine:
         self._stored = _Kept(1)  # similarities of the stored queries
         self.reports = _Kept(16)  # settings -> QueryChanges, HubnessReport; large where queries are
         self.r1s = _Kept(512)  # settings -> R@1
-        emb = gallery.video_emb
-        self._emb = emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb
+        self._emb = precise(gallery.video_emb)
 
     @property
     def n_bank(self) -> int:
@@ -422,7 +421,7 @@ class Engine:
         In double precision where it is cheap: rounded to single, equal videos tie exactly and a
         ranking does not depend on the machine or on how many queries are asked at once.
         """
-        return similarities(text_emb, self._emb)
+        return ProductRows(text_emb, self._emb).read_rows(0, len(text_emb))
 
     def fit(self, name: str, settings: Settings) -> _Fitted:
         """The fitted normaliser of these settings, made once."""
@@ -578,12 +577,6 @@ class Engine:
         gate = right.bias.gate(sims) & (settings.strength > 0)
         raw = sims if settings.left == "none" else left.bias.apply(sims)
         return raw, right.bias.apply(sims, settings.strength), gate
-
-
-def similarities(query_emb: np.ndarray, gallery_emb: np.ndarray) -> np.ndarray:
-    """[n_queries, n_gallery] float32, computed in the precision of `gallery_emb`."""
-    sims = query_emb.astype(gallery_emb.dtype) @ gallery_emb.T
-    return sims.astype(np.float32, copy=False)
 
 
 def _places(scores: np.ndarray, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

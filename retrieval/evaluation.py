@@ -1,68 +1,295 @@
-"""A gallery's labelled queries -> the tables of the papers: metrics and hubness per normaliser."""
+"""Similarities and the correct items -> metrics, hubness and tests of many normalisers at once.
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+One core for matrices that somebody brings and for galleries: the similarities are gone through
+once, in slices of rows, and every additive normaliser scores each slice while it is at hand.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval import hubness, metrics
-from retrieval.answers import Settings
-from retrieval.engine import Engine, similarities
+from retrieval import hubness, metrics, statistics, verdicts
 from retrieval.errors import QueryError, SettingsError
-from retrieval.gallery import Gallery
-from retrieval.normalisers import NORMALISERS, Bias, get_normaliser
-from retrieval.querybank import Querybank
-from retrieval.similarity import SimTiles
+from retrieval.normalisers import (
+    Bias,
+    Evidence,
+    Normaliser,
+    fit_all,
+    normalise,
+    parse_spec,
+    spec_of,
+)
+from retrieval.scoring import (
+    KeptColumns,
+    MatrixRows,
+    ProductRows,
+    Progress,
+    Rows,
+    Seen,
+    Truth,
+    as_rows,
+    chunks,
+    precise,
+    score_all,
+)
+from retrieval.similarity import SimTiles, Tiles, check_sims
+from retrieval.statistics import Interval, PairedTest
+
+if TYPE_CHECKING:
+    from retrieval.answers import Settings
+    from retrieval.gallery import Gallery
+    from retrieval.querybank import Querybank
 
 DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
-HUBNESS_AT = (1, 10)  # k of the hubness columns: what is seen first, and a first page
+HELD_OUT, OVERLAPS, TRANSDUCTIVE = "held-out bank", "bank overlaps the gallery", "transductive"
+WHOLE_COPIES = 5  # whole matrices that a normaliser without a bias may hold at once
+NEEDS = {"bank": "bank_sims", "gallery_bank": "gallery_bank_sims", "gallery": "gallery_sims"}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table."""
+class Finding:
+    """Something in the input that a reader should know before believing the numbers."""
 
+    kind: str  # short, for programs
+    sentence: str  # for people
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A normaliser that could not be run."""
+
+    normaliser: str  # its spec
+    reason: str  # a sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What one normaliser did to all queries."""
+
+    spec: str  # as asked for, for example "nnn:alpha=0.5"; the key in `to_dict`
     normaliser: str  # short name
     title: str  # for people
     beta: float | None  # as resolved, per unit of similarity
+    badge: str  # what the numbers rest on: "held-out bank", "transductive", ...
+    transductive: bool  # looks at the other test queries: not to be compared, cannot serve
     metrics: dict[str, float]  # from metrics.summarise
+    intervals: dict[str, Interval]  # metric -> its 95 % bootstrap interval
+    gains: dict[str, Interval]  # metric -> 95 % interval of its difference from raw
     hubness: dict[int, hubness.Hubness]  # k -> measures over the test queries
-    helped: int  # queries whose correct item rose against raw
-    hurt: int
-    unchanged: int
+    counts: dict[int, np.ndarray]  # k -> [n_items] k-occurrence over the test queries
+    ranks: np.ndarray  # [n_queries] of the correct item; ties share their mean
+    best: np.ndarray  # [n_queries, kept places] columns, best first
+    best_scores: np.ndarray  # [n_queries, kept places] float32
+    active: np.ndarray  # [n_queries] bool, whether the query was normalised at all
+    paired: PairedTest  # against raw
+    p_holm: float  # paired.p, corrected for the number of normalisers in the report
+    outcome: str  # of verdicts.outcome_of: "helped", "no difference", ...; "raw" for the first row
+    verdict: str  # a sentence; empty for the first row
+    bias: Bias | None  # what was fitted; None for raw and for methods without one
+
+    @property
+    def helped(self) -> int:
+        """Queries whose correct item rose against raw."""
+        return self.paired.helped
+
+    @property
+    def hurt(self) -> int:
+        """Queries whose correct item fell against raw."""
+        return self.paired.hurt
+
+    @property
+    def unchanged(self) -> int:
+        """Queries whose correct item kept its rank."""
+        return self.paired.unchanged
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the arrays, as plain Python values."""
+        return {
+            "normaliser": self.normaliser,
+            "spec": self.spec,
+            "title": self.title,
+            "beta": self.beta,
+            "badge": self.badge,
+            "transductive": self.transductive,
+            "metrics": self.metrics,
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+            "gains": {name: list(ends) for name, ends in self.gains.items()},
+            "hubness": {k: asdict(measured) for k, measured in self.hubness.items()},
+            "helped": self.helped,
+            "hurt": self.hurt,
+            "unchanged": self.unchanged,
+            "n_active": int(np.count_nonzero(self.active)),
+            "p": self.paired.p,
+            "p_holm": self.p_holm,
+            "test": self.paired.test,
+            "outcome": self.outcome,
+            "verdict": self.verdict,
+        }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
     """What an evaluation found; the first row is raw."""
 
-    gallery: str
+    gallery: str  # what was ranked, by name
     bank: str | None
     direction: str  # "t2v" or "v2t"
-    n_queries: int
+    n_queries: int  # that were asked: neither padding nor without a correct item
     n_items: int  # what is ranked: videos for t2v, captions for v2t
     n_bank: int
-    badge: str  # what the normalised numbers rest on: "held-out bank", ...
+    badge: str  # what numbers normalised with the bank rest on
     rows: tuple[Row, ...]
+    queries: np.ndarray  # [n_queries] row of each query in the similarities
+    items: np.ndarray  # [n_items] column of each ranked item in the similarities
+    correct: np.ndarray  # [n_queries, most] places in `items`, filled up with -1
+    resampled: str  # "queries" or "videos": what intervals and tests take as independent
+    n_units: int  # how many of those
+    verdict: str  # one sentence over all normalisers
+    findings: tuple[Finding, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __getitem__(self, spec: str) -> Row:
+        """The row of a normaliser, by its spec."""
+        return next(row for row in self.rows if row.spec == spec)
+
+    def change(self, row: Row) -> np.ndarray:
+        """[n_queries] places that the correct item gained on raw; negative where it fell."""
+        return self.rows[0].ranks - row.ranks
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain Python values."""
-        return asdict(self)
+        """The report as plain Python values, nothing rounded.
+
+        metrics, hubness    by spec; "none" is raw
+        verdict             one sentence
+        rows                per normaliser also intervals, gains, paired test and badge
+        findings, left_out  what to know before believing it, and what could not be run
+        """
+        rows = [row.to_dict() for row in self.rows]
+        return {
+            "gallery": self.gallery,
+            "bank": self.bank,
+            "direction": self.direction,
+            "n_queries": self.n_queries,
+            "n_items": self.n_items,
+            "n_bank": self.n_bank,
+            "badge": self.badge,
+            "resampled": self.resampled,
+            "n_units": self.n_units,
+            "metrics": {row["spec"]: row["metrics"] for row in rows},
+            "hubness": {row["spec"]: row["hubness"] for row in rows},
+            "verdict": self.verdict,
+            "rows": rows,
+            "findings": [asdict(finding) for finding in self.findings],
+            "left_out": [asdict(left_out) for left_out in self.left_out],
+        }
+
+
+def evaluate_matrices(
+    sims: "np.ndarray | Tiles | Rows",
+    evidence: "np.ndarray | Tiles | Evidence | None" = None,
+    *,
+    correct: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    normalisers: Sequence[str | Normaliser] = ("inverted_softmax", "qbnorm"),
+    beta: float | None = None,
+    k: int = 1,
+    direction: str = "t2v",
+    name: str = "sims",
+    bank_name: str | None = None,
+    badge: str = HELD_OUT,
+    findings: Sequence[Finding] = (),
+    keep_top: int = 1,
+    n_resamples: int = statistics.N_RESAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Rank all queries raw and normalised.
+
+    Args:
+        sims: [n_queries, n_gallery] similarities: captions on rows for t2v, videos on rows for
+            v2t. An array, tiles, or what can be read by rows.
+        evidence: what normalisers are fitted on; a lone matrix is the querybank's. Without any,
+            only the raw row is given.
+        correct: t2v: [n_queries] column of each caption's video. v2t: [n_gallery] row of each
+            caption's video; a video's best caption counts, and one without asks nothing.
+            None takes it from the order of rows (t2v) or columns (v2t).
+        mask: one element per caption, in the same order; false for padding, which is left out of
+            everything: queries, items and bank columns.
+        normalisers: specs such as "nnn:alpha=0.5", or normalisers; "none" is always the first row.
+        beta: inverse temperature per unit of similarity of those that have one, where the spec
+            does not say otherwise; None is scale-free.
+        k: items of each bank row that count, likewise.
+        direction: "t2v" or "v2t".
+        name: what to call the similarities in the report.
+        bank_name: what to call the bank.
+        badge: what numbers rest on that are normalised with this bank.
+        findings: what is known of the input, to be carried in the report.
+        keep_top: places of each ranking that the report keeps.
+        n_resamples: bootstrap resamples.
+        seed: of the resamples.
+        progress: told how many rows are done; may raise to stop.
+
+    Raises:
+        SettingsError: a name, knob or direction is unknown.
+        ValueError: shapes disagree, or a similarity is NaN or infinite.
+    """
+    _check_direction(direction)
+    rows = as_rows(sims)
+    evidence = evidence if isinstance(evidence, Evidence) else Evidence(bank_sims=evidence)
+    truth = (Truth.of_videos if direction == "t2v" else Truth.of_captions)(
+        rows.shape, correct, mask
+    )
+    for field in ("bank_sims", "gallery_bank_sims", "gallery_sims"):
+        _check_width(rows.shape[1], field, getattr(evidence, field))
+    if len(truth.items) < rows.shape[1]:
+        rows, evidence = _without_padding(rows, evidence, truth.items)
+    asked, left_out = _runnable(_asked(normalisers, beta, k), evidence, truth)
+    biases = fit_all([made for made in asked.values() if made.additive], evidence)
+    fitted = dict(zip((spec for spec, made in asked.items() if made.additive), biases, strict=True))
+    raw, *scored = score_all(rows, biases, truth, keep_top, progress)
+    seen = {"none": raw, **dict(zip(fitted, scored, strict=True))}
+    for spec, made in asked.items():
+        if not made.additive:
+            seen[spec] = _score_whole(made, rows, evidence, truth, keep_top)
+    n_bank = 0 if evidence.bank_sims is None else evidence.bank_sims.shape[0]
+    badge = badge if n_bank else "no bank"
+    table = _table(asked, fitted, seen, truth, badge, n_resamples, seed)
+    return Report(
+        gallery=name,
+        bank=bank_name,
+        direction=direction,
+        n_queries=len(truth.queries),
+        n_items=len(truth.items),
+        n_bank=n_bank,
+        badge=badge,
+        rows=table,
+        queries=truth.queries,
+        items=truth.items,
+        correct=truth.correct,
+        resampled="videos" if truth.n_units < len(truth.queries) else "queries",
+        n_units=truth.n_units,
+        verdict=verdicts.over_all(table),
+        findings=tuple(findings),
+        left_out=left_out,
+    )
 
 
 def evaluate(
-    gallery: Gallery,
-    bank: Querybank | None,
+    gallery: "Gallery",
+    bank: "Querybank | None",
     normalisers: tuple[str, ...] = ("inverted_softmax", "qbnorm"),
-    settings: Settings | None = None,
+    settings: "Settings | None" = None,
     direction: str = "t2v",
 ) -> Report:
-    """Rank all labelled queries raw and normalised.
+    """Rank all labelled queries of a gallery raw and normalised.
 
     Args:
         gallery: has stored queries.
         bank: of captions for t2v, of videos for v2t; without one only the raw row is given.
-        normalisers: short names; "none" is always the first row.
+        normalisers: short names or specs; "none" is always the first row.
         settings: beta, k and bank size are used.
         direction: "t2v" or "v2t"; a video's best caption counts for v2t.
 
@@ -70,8 +297,9 @@ def evaluate(
         QueryError: the gallery has no labelled queries.
         SettingsError: a name or setting is unknown, or the bank is of the wrong side.
     """
-    if direction not in DIRECTIONS:
-        raise SettingsError(f"direction must be t2v or v2t, got {direction!r}")
+    from retrieval.answers import Settings
+
+    _check_direction(direction)
     if gallery.queries is None:
         raise QueryError(f"gallery {gallery.name} has no labelled queries; index it with them")
     if bank is not None:
@@ -82,23 +310,30 @@ def evaluate(
                 f"{DIRECTIONS[direction]} needs a bank of {wanted}s, {bank.name} is of "
                 f"{bank.side}s; make one with `python -m retrieval bank --side {wanted}`"
             )
-    names = ["none", *(name for name in normalisers if name != "none")] if bank else ["none"]
+    asking, items = gallery.queries.text_emb, gallery.video_emb
+    if direction == "v2t":
+        asking, items = items, asking
     settings = settings or Settings()
-    rows = _t2v if direction == "t2v" else _v2t
-    table, n_queries, n_items = rows(gallery, bank, names, settings)
-    return Report(
-        gallery=gallery.name,
-        bank=None if bank is None else bank.name,
+    settings = settings.validated(len(items), None if bank is None else len(bank))
+    evidence = Evidence(gallery_sims=SimTiles(items, items))
+    if bank is not None:
+        bank_emb = bank.text_emb[: settings.bank_size or len(bank)]
+        evidence = replace(evidence, bank_sims=SimTiles(bank_emb, items))
+    return evaluate_matrices(
+        ProductRows(asking, precise(items)),
+        evidence,
+        correct=gallery.queries.correct,
+        normalisers=normalisers,
+        beta=settings.beta,
+        k=settings.k,
         direction=direction,
-        n_queries=n_queries,
-        n_items=n_items,
-        n_bank=0 if bank is None else settings.bank_size or len(bank),
+        name=gallery.name,
+        bank_name=None if bank is None else bank.name,
         badge=bank_badge(gallery, bank),
-        rows=table,
     )
 
 
-def bank_badge(gallery: Gallery, bank: Querybank | None) -> str:
+def bank_badge(gallery: "Gallery", bank: "Querybank | None") -> str:
     """What numbers normalised with this bank rest on: does it hold what is tested?"""
     if bank is None:
         return "no bank"
@@ -109,73 +344,184 @@ def bank_badge(gallery: Gallery, bank: Querybank | None) -> str:
         row.tobytes() in known or text.casefold() in texts
         for row, text in zip(bank.text_emb, bank.captions, strict=True)
     )
-    return f"bank overlaps the test ({n_same:,} rows)" if n_same else "held-out bank"
+    return f"bank overlaps the test ({n_same:,} rows)" if n_same else HELD_OUT
 
 
-def _t2v(
-    gallery: Gallery, bank: Querybank | None, names: list[str], settings: Settings
-) -> tuple[tuple[Row, ...], int, int]:
-    """From the engine, so that these are the page's numbers."""
-    engine = Engine(gallery, bank)
-    rows = []
-    for name in names:
-        chosen = replace(settings, left="none", right=name, strength=1.0)
-        changes = engine.changes(chosen)
-        rows.append(
-            Row(
-                normaliser=name,
-                title=NORMALISERS[name].title,
-                beta=engine.resolved_beta(chosen),
-                metrics=changes.metrics_norm,
-                hubness={
-                    k: engine.hubness(chosen, k).norm for k in HUBNESS_AT if k <= len(gallery)
-                },
-                helped=changes.helped,
-                hurt=changes.hurt,
-                unchanged=changes.unchanged,
-            )
+# ---- what is asked for, and what can be run ------------------------------------------------------
+
+
+def _check_direction(direction: str) -> None:
+    if direction not in DIRECTIONS:
+        raise SettingsError(f"direction must be t2v or v2t, got {direction!r}")
+
+
+def _check_width(n_items: int, field: str, matrix: Any) -> None:
+    if matrix is not None and matrix.shape[1] != n_items:
+        raise ValueError(
+            f"sims have {n_items:,} columns, {field} {matrix.shape[1]:,}; both need one column per "
+            "gallery item, in the same order"
         )
-    return tuple(rows), len(gallery.queries.ids), len(gallery)
 
 
-def _v2t(
-    gallery: Gallery, bank: Querybank | None, names: list[str], settings: Settings
-) -> tuple[tuple[Row, ...], int, int]:
-    """Videos ask, captions are ranked; videos without a caption ask nothing."""
-    asking, correct = np.unique(gallery.queries.correct, return_inverse=True)
-    captions = gallery.queries.text_emb
-    settings = settings.validated(len(captions), None if bank is None else len(bank))
-    sims = similarities(gallery.video_emb[asking].astype(np.float64), captions.astype(np.float64))
+def _asked(
+    normalisers: Sequence[str | Normaliser], beta: float | None, k: int
+) -> dict[str, Normaliser]:
+    """What to run by its spec, each once, without raw."""
+    asked = {}
+    for each in normalisers:
+        made = parse_spec(each, beta=beta, k=k) if isinstance(each, str) else each
+        spec = spec_of(parse_spec(each)) if isinstance(each, str) else spec_of(each)
+        if made.name != "none":
+            asked.setdefault(spec, made)
+    return asked
+
+
+def _runnable(
+    asked: dict[str, Normaliser], evidence: Evidence, truth: Truth
+) -> tuple[dict[str, Normaliser], tuple[LeftOut, ...]]:
+    """Those for which everything is there, and why the others are left out."""
+    run, left_out = {}, []
+    for spec, made in asked.items():
+        reason = _why_not(made, evidence, truth)
+        if reason is None:
+            run[spec] = made
+        else:
+            left_out.append(LeftOut(spec, f"{made.title} {reason}."))
+    return run, tuple(left_out)
+
+
+def _why_not(made: Normaliser, evidence: Evidence, truth: Truth) -> str | None:
+    """What keeps a normaliser from being run."""
+    missing = [
+        name for need, name in NEEDS.items() if need in made.needs and not _given(evidence, name)
+    ]
+    if missing:
+        return f"was left out: it needs {' and '.join(missing)}"
+    if not made.additive:
+        matrices = [getattr(evidence, field.name) for field in fields(evidence)]
+        cells = sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices if matrix is not None)
+        cells += WHOLE_COPIES * len(truth.queries) * len(truth.items)
+        there = _available_memory()
+        if there is not None and 8 * cells > there:
+            return (
+                f"was left out: it works on whole matrices and may take {8 * cells / 1e9:.1f} GB, "
+                f"of which {there / 1e9:.1f} GB are free"
+            )
+    return None
+
+
+def _given(evidence: Evidence, name: str) -> bool:
+    return getattr(evidence, name) is not None
+
+
+def _available_memory() -> int | None:
+    """Bytes that can be had without swapping; None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        names = getattr(os, "sysconf_names", {})
+        if "SC_AVPHYS_PAGES" not in names:
+            return None
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _without_padding(rows: Rows, evidence: Evidence, items: np.ndarray) -> tuple[Rows, Evidence]:
+    """Leave padding captions out of everything that has them as columns."""
+    if evidence.gallery_sims is not None:
+        raise SettingsError(
+            "gallery_sims cannot be used together with padding captions; leave the padding out of "
+            "all matrices"
+        )
+    kept = {
+        name: KeptColumns(getattr(evidence, name), items)
+        for name in ("bank_sims", "gallery_bank_sims")
+        if _given(evidence, name)
+    }
+    return KeptColumns(rows, items), replace(evidence, **kept)
+
+
+# ---- from scores to the table --------------------------------------------------------------------
+
+
+def whole_scores(
+    normaliser: Normaliser, rows: Rows, evidence: Evidence, queries: np.ndarray
+) -> np.ndarray:
+    """[n_queries, n_items] scores of a normaliser that needs all queries at once."""
+    sims = np.concatenate([sims for _, sims in chunks(rows, queries)])
+    return normalise(normaliser, check_sims(sims), evidence)
+
+
+def _score_whole(
+    normaliser: Normaliser, rows: Rows, evidence: Evidence, truth: Truth, keep_top: int
+) -> Seen:
+    scores = whole_scores(normaliser, rows, evidence, truth.queries)
+    truth = replace(truth, queries=np.arange(len(scores)))
+    seen = score_all(MatrixRows(scores), (), truth, keep_top)[0]
+    seen.active[:] = True
+    return seen
+
+
+def _table(
+    asked: dict[str, Normaliser],
+    fitted: dict[str, Bias],
+    seen: dict[str, Seen],
+    truth: Truth,
+    badge: str,
+    n_resamples: int,
+    seed: int,
+) -> tuple[Row, ...]:
+    """One row per normaliser, raw first."""
+    raw = seen["none"]
+    asked = {"none": parse_spec("none"), **asked}
+    ranks = np.stack([seen[spec].ranks for spec in asked])
+    intervals = statistics.bootstrap(ranks, truth.unit, n_resamples, seed)
+    tests = [statistics.paired_test(raw.ranks, after, truth.unit) for after in ranks]
+    p_values = [1.0, *statistics.holm([test.p for test in tests[1:]])]
     rows: list[Row] = []
-    raw_ranks = None
-    for name in names:
-        bias = _bias_of_captions(captions, bank, name, settings)
-        scores = sims if bias is None else bias.apply(sims)
-        ranks = metrics.v2t_ranks(np.ascontiguousarray(scores.T), correct)
-        raw_ranks = ranks if raw_ranks is None else raw_ranks
-        at = [k for k in HUBNESS_AT if k <= len(captions)]
+    for (spec, made), interval, test, p in zip(
+        asked.items(), intervals, tests, p_values, strict=True
+    ):
+        found, bias = seen[spec], fitted.get(spec)
+        summary = metrics.summarise(found.ranks)
+        outcome = verdict = ""
+        if rows:
+            gain = interval.gains["R@1"]
+            outcome = verdicts.outcome_of(test, p, gain)
+            r1 = summary["R@1"] - rows[0].metrics["R@1"]
+            verdict = verdicts.sentence(made.title, outcome, test, p, r1, gain)
+        measured = {
+            k: hubness.measure(counts, len(truth.queries), k) for k, counts in found.counts.items()
+        }
         rows.append(
             Row(
-                normaliser=name,
-                title=NORMALISERS[name].title,
+                spec=spec,
+                normaliser=made.name,
+                title=made.title,
                 beta=None if bias is None else bias.beta,
-                metrics=metrics.summarise(ranks),
-                hubness={
-                    k: hubness.measure(hubness.k_occurrence(scores, k), len(scores), k) for k in at
-                },
-                helped=int(np.count_nonzero(ranks < raw_ranks)),
-                hurt=int(np.count_nonzero(ranks > raw_ranks)),
-                unchanged=int(np.count_nonzero(ranks == raw_ranks)),
+                badge=_badge(made, badge),
+                transductive=made.transductive,
+                metrics=summary,
+                intervals=interval.values,
+                gains=interval.gains,
+                hubness=measured,
+                counts=found.counts,
+                ranks=found.ranks,
+                best=found.best,
+                best_scores=found.best_scores,
+                active=found.active,
+                paired=test,
+                p_holm=p,
+                outcome=outcome or "raw",
+                verdict=verdict,
+                bias=bias,
             )
         )
-    return tuple(rows), len(asking), len(captions)
+    return tuple(rows)
 
 
-def _bias_of_captions(
-    captions: np.ndarray, bank: Querybank | None, name: str, settings: Settings
-) -> Bias | None:
-    """The bias of every caption, fitted on a bank of videos."""
-    if bank is None or name == "none":
-        return None
-    tiles = SimTiles(bank.text_emb[: settings.bank_size or len(bank)], captions)
-    return get_normaliser(name, beta=settings.beta, k=settings.k).fit(tiles)
+def _badge(normaliser: Normaliser, badge: str) -> str:
+    if normaliser.transductive:
+        return TRANSDUCTIVE
+    return badge if normaliser.needs & {"bank", "gallery_bank"} else "no bank"

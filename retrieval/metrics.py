@@ -266,7 +266,26 @@ def _checked(
     sims: np.ndarray, correct: np.ndarray | None, mask: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sims = check_sims(sims)
-    n_queries, n_gallery = sims.shape
+    return sims, *correct_and_kept(*sims.shape, correct, mask)
+
+
+def correct_and_kept(
+    n_queries: int, n_gallery: int, correct: np.ndarray | None, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The correct item of each query, and which queries are not padding, checked.
+
+    Args:
+        n_queries: queries, padding included.
+        n_gallery: items.
+        correct: [n_queries] item of each query; None takes it from the order.
+        mask: n_queries elements of any shape, row by row; None keeps all.
+
+    Returns:
+        [n_queries] whole numbers, [n_queries] bool.
+
+    Raises:
+        ValueError: shapes disagree, an item is out of range, or no query is left.
+    """
     if correct is None:
         correct = correct_by_row_order(n_queries, n_gallery)
     correct = np.asarray(correct)
@@ -282,10 +301,10 @@ def _checked(
             f"correct columns must be in 0..{n_gallery - 1}, got {correct[row]} at row {row}"
         )
     if mask is None:
-        return sims, correct, np.ones(n_queries, dtype=bool)
+        return correct, np.ones(n_queries, dtype=bool)
     kept = np.asarray(mask).ravel().astype(bool)
     if len(kept) != n_queries:
         raise ValueError(f"mask must have {n_queries} elements (one per query), got {len(kept)}")
     if not kept.any():
         raise ValueError("mask leaves no query; check that 1 marks a real caption")
-    return sims, correct, kept
+    return correct, kept

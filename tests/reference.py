@@ -1,5 +1,6 @@
 """Slow definitions, written straight from the formulas, one loop per sum."""
 
+import itertools
 import math
 
 import numpy as np
@@ -109,3 +110,19 @@ def summary_by_definition(ranks: np.ndarray) -> dict[str, float]:
     out["MnR"] = sum(from_zero) / n + 1
     out["Geom"] = (out["R@1"] * out["R@5"] * out["R@10"]) ** (1 / 3)
     return out
+
+
+def sign_test_by_definition(helped: int, hurt: int) -> float:
+    """Share of all 2^n outcomes at least as one-sided as this one."""
+    n = helped + hurt
+    as_far = sum(math.comb(n, x) for x in range(n + 1) if abs(2 * x - n) >= abs(helped - hurt))
+    return as_far / 2**n
+
+
+def sign_flip_by_definition(sums: np.ndarray) -> float:
+    """Share of all ways to flip the units' signs whose total is at least as far from zero."""
+    totals = [
+        sum(sign * x for sign, x in zip(signs, sums.tolist(), strict=True))
+        for signs in itertools.product((1, -1), repeat=len(sums))
+    ]
+    return sum(abs(total) >= abs(int(sums.sum())) for total in totals) / len(totals)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retrieval import engine as engine_module
-from retrieval import metrics
+from retrieval import metrics, scoring
 from retrieval.answers import MAX_QUERY, clean_query
 from retrieval.engine import Engine, Settings, open_engine
 from retrieval.errors import GalleryError, ModelError, QueryError, SettingsError
@@ -303,7 +303,7 @@ def test_a_large_matrix_of_queries_is_not_held_whole(engine, monkeypatch):
 
 
 def test_single_precision_galleries_answer_alike(engine, monkeypatch):
-    monkeypatch.setattr(engine_module, "FLOAT64_CELLS", 0)
+    monkeypatch.setattr(scoring, "FLOAT64_CELLS", 0)
     single = Engine(engine.gallery, engine.bank)
     one, two = (e.rank(query_id="q2", settings=Settings(top=30)) for e in (engine, single))
     for a, b in zip(one.rankings[1].results, two.rankings[1].results, strict=True):

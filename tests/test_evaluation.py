@@ -1,19 +1,29 @@
 """Evaluation against slow definitions and against what the engine shows."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from retrieval import metrics
+from retrieval import evaluation, metrics, scoring
 from retrieval.engine import Engine, Settings
 from retrieval.errors import GalleryError, QueryError, SettingsError
-from retrieval.evaluation import bank_badge, evaluate
+from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.hubness import k_occurrence, k_skewness
+from retrieval.normalisers import Evidence, Normaliser, parse_spec
 from retrieval.querybank import Querybank
+from retrieval.similarity import SimTiles
 from tests.fakes import FakeEncoder, make_bank, make_gallery
+from tests.reference import qbnorm_by_definition, t2v_rank_by_definition, v2t_rank_by_definition
+
+# A worked example: four queries, four items, a bank of three.
+SIMS = np.array(
+    [[0.5, 0.6, 0.1, 0.2], [0.3, 0.55, 0.02, 0.1], [0.1, 0.58, 0.56, 0], [0.05, 0.1, 0.15, 0.4]]
+)
+BANK_SIMS = np.array([[0.2, 0.7, 0.1, 0.6], [0.1, 0.65, 0.2, 0.6], [0.6, 0.3, 0.1, 0.55]])
 
 
 def unit(emb):
@@ -122,3 +132,190 @@ def test_what_cannot_be_evaluated_is_refused(several, tmp_path):
     other = make_bank(tmp_path, encoder=FakeEncoder("other"))
     with pytest.raises(GalleryError, match="rebuild the bank"):
         evaluate(make_gallery(tmp_path), other)
+
+
+# ---- matrices
+
+
+@pytest.mark.parametrize(
+    ("beta", "k", "ranks"),
+    [
+        (20, 1, [1, 1, 1, 1]),
+        (20, 2, [1, 1, 1, 2]),
+        (20, 4, [1, 1, 1, 2]),
+        (1 / 1.99, 1, [1, 1, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_worked_example_of_qb_norm(beta, k, ranks, dtype):
+    report = evaluate_matrices(
+        SIMS.astype(dtype), BANK_SIMS.astype(dtype), normalisers=("qbnorm",), beta=beta, k=k
+    )
+    np.testing.assert_array_equal(report["none"].ranks, [2, 1, 2, 1])
+    np.testing.assert_array_equal(report["qbnorm"].ranks, ranks)
+    assert report["none"].metrics["Geom"] == pytest.approx(79.370, abs=1e-3)
+    np.testing.assert_array_equal(report["qbnorm"].active, [True, True, True, k > 1])
+    np.testing.assert_array_equal(report.change(report["qbnorm"]), np.array([2, 1, 2, 1]) - ranks)
+    assert report["qbnorm"].beta == beta and report["qbnorm"].badge == "held-out bank"
+
+
+def test_padding_captions_are_left_out_of_everything(rng):
+    sims, bank_sims = rng.uniform(-1, 1, (15, 5)), rng.uniform(-1, 1, (8, 5))
+    mask = (rng.random((5, 3)) < 0.7).astype(float)  # as published: videos x captions per video
+    mask[2] = 0
+    report = evaluate_matrices(sims, bank_sims, mask=mask, normalisers=("qbnorm",), beta=6)
+    kept = np.flatnonzero(mask.ravel())
+    scores = qbnorm_by_definition(bank_sims, sims, 6, 1)
+    expected = [t2v_rank_by_definition(scores[row], row // 3) for row in kept]
+    np.testing.assert_array_equal(report["qbnorm"].ranks, expected)
+    np.testing.assert_array_equal(report.queries, kept)
+    assert report.n_queries == len(kept) and report.resampled == "videos" and report.n_units == 4
+    assert report["qbnorm"].counts[1].sum() == len(kept)
+    assert report["qbnorm"].paired.test == "sign-flip test over videos"
+
+
+def test_video_to_text_matrices_leave_padding_captions_unranked(rng):
+    sims, bank_sims = rng.uniform(-1, 1, (5, 15)), rng.uniform(-1, 1, (8, 15))
+    mask = rng.random((5, 3)) < 0.6
+    mask[:, 0], mask[2] = True, False
+    kept = np.flatnonzero(mask.ravel())
+    padded = bank_sims.copy()
+    padded[:, ~mask.ravel()] = 0.9  # what padding captions are like must not matter
+    for known in (bank_sims, padded):
+        report = evaluate_matrices(
+            sims,
+            known,
+            mask=mask,
+            normalisers=("inverted_softmax", "qbnorm"),
+            beta=6,
+            direction="v2t",
+        )
+        scores = qbnorm_by_definition(bank_sims[:, kept], sims[:, kept], 6, 1)
+        rows = [0, 1, 3, 4]  # the third video has no caption and asks nothing
+        expected = [
+            v2t_rank_by_definition(
+                scores[row], np.flatnonzero(kept // 3 == row), np.ones(len(kept))
+            )
+            for row in rows
+        ]
+        np.testing.assert_array_equal(report["qbnorm"].ranks, expected)
+        np.testing.assert_array_equal(report.queries, rows)
+        np.testing.assert_array_equal(report.items, kept)
+    raw = metrics.v2t_ranks(sims.T, mask=mask)
+    np.testing.assert_array_equal(report["none"].ranks, raw[rows])
+    assert report.resampled == "queries"
+
+
+def test_slices_embeddings_and_whole_matrices_give_one_report(rng, monkeypatch):
+    queries, items, bank = (unit(rng.standard_normal((n, 6)) + 0.5) for n in (40, 20, 30))
+    whole = evaluate_matrices(queries @ items.T, bank @ items.T, normalisers=("qbnorm", "csls"))
+    monkeypatch.setattr(scoring, "CHUNK_CELLS", 7 * 20)
+    told = []
+    report = evaluate_matrices(
+        SimTiles(queries, items),
+        SimTiles(bank, items),
+        normalisers=("qbnorm", "csls"),
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert report.verdict == whole.verdict
+    for row, expected in zip(report.rows, whole.rows, strict=True):
+        np.testing.assert_array_equal(row.ranks, expected.ranks)
+        np.testing.assert_array_equal(row.best, expected.best)
+        assert row.hubness == expected.hubness and row.intervals == expected.intervals
+    assert told == [(n, 40) for n in (7, 14, 21, 28, 35, 40)]
+
+
+def test_best_places_hold_their_scores(rng):
+    sims, bank_sims = rng.uniform(-1, 1, (6, 9)), rng.uniform(-1, 1, (20, 9))
+    report = evaluate_matrices(
+        sims, bank_sims, correct=np.arange(6), normalisers=("qbnorm",), keep_top=4
+    )
+    for row in report.rows:
+        scores = sims if row.bias is None else row.bias.apply(sims)
+        np.testing.assert_array_equal(row.best, np.argsort(-scores, axis=1)[:, :4])
+        expected = np.take_along_axis(scores, row.best, axis=1)
+        np.testing.assert_allclose(row.best_scores, expected, rtol=1e-5)
+
+
+@dataclass(frozen=True)
+class _Twice(Normaliser):
+    """Needs the whole matrix, and other test queries."""
+
+    name: ClassVar[str] = "twice"
+    title: ClassVar[str] = "Twice"
+    additive: ClassVar[bool] = False
+    transductive: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"test_queries"})
+
+    def scores(self, sims, evidence):
+        return sims - sims.mean(axis=0)
+
+
+def test_whole_matrix_methods_see_the_queries_without_padding(rng, monkeypatch):
+    sims = rng.uniform(-1, 1, (12, 4))
+    mask = np.arange(12) % 3 > 0
+    monkeypatch.setattr(evaluation, "parse_spec", lambda spec, **shared: _made(spec, shared))
+    report = evaluate_matrices(sims, mask=mask, normalisers=("twice", "qbnorm"))
+    kept = sims[mask]
+    expected = metrics.t2v_ranks(kept - kept.mean(axis=0), np.repeat(np.arange(4), 2))
+    np.testing.assert_array_equal(report["twice"].ranks, expected)
+    assert report["twice"].badge == "transductive" and report["twice"].transductive
+    assert report.verdict.startswith("Nothing was normalised; methods that look at the other")
+    (left_out,) = report.left_out
+    assert left_out.normaliser == "qbnorm" and "needs bank_sims" in left_out.reason
+
+    monkeypatch.setattr(evaluation, "_available_memory", lambda: 1000)
+    report = evaluate_matrices(sims, mask=mask, normalisers=("twice",))
+    assert "works on whole matrices and may take" in report.left_out[0].reason
+
+
+def _made(spec, shared):
+    return _Twice() if spec == "twice" else parse_spec(spec, **shared)
+
+
+def test_the_verdict_tells_a_gain_from_noise(rng):
+    items = unit(rng.standard_normal((200, 8)) + 0.4)
+    queries = unit(items + 0.5 * rng.standard_normal((200, 8)))
+    bank = unit(rng.standard_normal((4000, 8)) + 0.4)
+    hub = np.where(rng.random(200) < 0.1, 0.5, 0.0)  # a tenth of the items draw every query
+    report = evaluate_matrices(
+        queries @ items.T + hub, bank @ items.T + hub, normalisers=("inverted_softmax",)
+    )
+    assert report.rows[1].outcome == "helped" and "helped beyond noise: R@1 +" in report.verdict
+    assert report.rows[1].gains["R@1"][0] > 0
+
+    noise = evaluate_matrices(
+        rng.standard_normal((200, 200)), rng.standard_normal((400, 200)), normalisers=("qbnorm",)
+    )
+    assert noise.rows[1].outcome == "no difference"
+    assert "made no difference beyond noise" in noise.verdict
+
+    against = evaluate_matrices(
+        queries @ items.T, bank @ items.T + hub, normalisers=("inverted_softmax", "csls")
+    )
+    assert [row.outcome for row in against.rows] == ["raw", "hurt", "ranks rose"]
+    assert against.verdict.startswith("None of 2 normalisers helped beyond noise; best R@1: CSLS")
+    assert "but R@1 stayed within noise" in against.verdict
+
+
+def test_matrices_that_do_not_fit_are_refused(rng):
+    sims = rng.uniform(-1, 1, (6, 3))
+    with pytest.raises(ValueError, match="sims have 3 columns, bank_sims 4; both need"):
+        evaluate_matrices(sims, np.zeros((5, 4)))
+    with pytest.raises(ValueError, match="row order needs a multiple of 3"):
+        evaluate_matrices(sims[:4])
+    with pytest.raises(ValueError, match="mask must have 6 elements"):
+        evaluate_matrices(sims, mask=np.ones(5))
+    with pytest.raises(SettingsError, match="unknown normaliser 'magic'"):
+        evaluate_matrices(sims, normalisers=("magic",))
+    sims[4, 1] = np.nan
+    with pytest.raises(ValueError, match="got nan at row 4, column 1"):
+        evaluate_matrices(sims)
+
+
+def test_evidence_a_gallery_lacks_leaves_methods_out(several):
+    report = evaluate(several, None, ("qbnorm", "csls"))
+    assert [left.normaliser for left in report.left_out] == ["qbnorm", "csls"]
+    sims = several.queries.text_emb @ several.video_emb.T
+    report = evaluate_matrices(sims, Evidence(), correct=several.queries.correct)
+    assert report.n_bank == 0 and report.badge == "no bank"
