@@ -108,14 +108,15 @@ def by_turns(
             if taken is runs[0]:
                 expected = result
     theirs, ours = (Spent(*map(statistics.median, zip(*taken, strict=True))) for taken in runs)
-    line = (
-        f"{what:28s} {theirs.wall_s:7.2f} s -> {ours.wall_s:6.2f} s, {theirs.wall_s / ours.wall_s:5.1f} x"
-        f"   (processor {theirs.cpu_s:.2f} s -> {ours.cpu_s:.2f} s, {theirs.cpu_s / ours.cpu_s:.1f} x)"
+    print(
+        f"{what:26s} {theirs.wall_s:6.2f} s -> {ours.wall_s:5.2f} s, "
+        f"{theirs.wall_s / ours.wall_s:4.1f} x  (processor {theirs.cpu_s:.2f} s -> "
+        f"{ours.cpu_s:.2f} s, {theirs.cpu_s / ours.cpu_s:.1f} x)",
+        end="\n" if np.isnan(ours.peak_mib) else "  ",
     )
-    if theirs.peak_mib == theirs.peak_mib:
+    if not np.isnan(ours.peak_mib):
         share = ours.peak_mib / theirs.peak_mib
-        line += f"   peak {theirs.peak_mib:.0f} MiB -> {ours.peak_mib:.0f} MiB, {share:.2f} x"
-    print(line, flush=True)
+        print(f"peak {theirs.peak_mib:.0f} MiB -> {ours.peak_mib:.0f} MiB, {share:.2f} x")
     return expected, result
 
 

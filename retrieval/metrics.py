@@ -13,7 +13,7 @@ import numpy as np
 
 from retrieval import parallel
 from retrieval.normalisers.base import Bias
-from retrieval.similarity import check_sims, top_k
+from retrieval.similarity import as_sims, check_block, is_finite, top_k
 
 RECALL_AT = (1, 5, 10, 50)
 
@@ -54,11 +54,12 @@ def t2v_ranks(
         [rows that are not masked] float64.
 
     Raises:
-        ValueError: shapes disagree, a similarity is NaN or infinite, or no row is left.
+        ValueError: shapes disagree, a similarity of a row that is left is NaN or infinite, or no
+            row is left.
     """
     sims, correct, kept = _checked(sims, correct, mask)
     rows = np.flatnonzero(kept)
-    return _row_ranks(sims, rows, correct[rows, None], (), 0).raw
+    return _row_ranks(sims, rows, correct[rows, None]).raw
 
 
 class Ranks(NamedTuple):
@@ -95,7 +96,7 @@ def ranks_of_chunk(
         ValueError: shapes disagree, or a similarity is NaN or infinite.
         SettingsError: k is outside 0..n_gallery.
     """
-    sims = check_sims(sims, first_row=first_row)
+    sims = as_sims(sims)
     correct = np.asarray(correct)
     if correct.ndim == 1:
         correct = correct[:, None]
@@ -111,11 +112,16 @@ def ranks_of_chunk(
         )
     for bias in biases:
         bias.check_width(n_gallery)
-    return _row_ranks(sims, np.arange(len(sims)), correct, biases, k)
+    return _row_ranks(sims, np.arange(len(sims)), correct, biases, k, first_row)
 
 
 def _row_ranks(
-    sims: np.ndarray, chosen: np.ndarray, correct: np.ndarray, biases: Sequence[Bias], k: int
+    sims: np.ndarray,
+    chosen: np.ndarray,
+    correct: np.ndarray,
+    biases: Sequence[Bias] = (),
+    k: int = 0,
+    first_row: int = 0,
 ) -> Ranks:
     """The ranks of the rows `chosen`, whose correct columns are [len(chosen), c]."""
     n, n_gallery = len(chosen), sims.shape[1]
@@ -127,7 +133,7 @@ def _row_ranks(
     def work(band: slice) -> None:
         counter = None
         for rows in parallel.blocks(band, n_gallery):
-            block = np.ascontiguousarray(sims[_as_slice(chosen[rows])])
+            block = _rows_of(sims, chosen[rows], first_row)
             if counter is None:
                 counter = _RowCounter(*block.shape)
                 scores = np.empty_like(block)
@@ -153,10 +159,14 @@ def _row_ranks(
     return Ranks(ranks[0], ranks[1:], gates, best)
 
 
-def _as_slice(rows: np.ndarray) -> np.ndarray | slice:
-    """Ascending row numbers, as a slice (which copies nothing) where they follow each other."""
+def _rows_of(sims: np.ndarray, rows: np.ndarray, first_row: int = 0) -> np.ndarray:
+    """Ascending rows of a matrix, not copied where they follow each other, checked as read."""
     start, stop = int(rows[0]), int(rows[-1]) + 1
-    return slice(start, stop) if stop - start == len(rows) else rows
+    block = np.ascontiguousarray(sims[start:stop] if stop - start == len(rows) else sims[rows])
+    if not is_finite(block):
+        for row in rows:
+            check_block(sims[row : row + 1], first_row=first_row + int(row))
+    return block
 
 
 class _RowCounter:
@@ -205,20 +215,22 @@ def v2t_ranks(
         [n_gallery] float64; infinite for a video without a caption, which counts as a miss.
 
     Raises:
-        ValueError: shapes disagree, a similarity is NaN or infinite, or no row is left.
+        ValueError: shapes disagree, a similarity of a row that is left is NaN or infinite, or no
+            row is left.
     """
     sims, correct, kept = _checked(sims, correct, mask)
     rows = np.flatnonzero(kept)  # the others, below all, would move no rank
     n_gallery = sims.shape[1]
     # The best-ranked caption is the most similar one, so one comparison per video is enough.
     own = np.full(n_gallery, -np.inf, dtype=sims.dtype)
-    np.maximum.at(own, correct[rows], sims[rows, correct[rows]])
+    with np.errstate(invalid="ignore"):  # NaN is refused where all of its row is looked at
+        np.maximum.at(own, correct[rows], sims[rows, correct[rows]])
     counts, lock = np.zeros(n_gallery, dtype=np.int64), Lock()
 
     def work(band: slice) -> None:
         found, truths = np.zeros(n_gallery, dtype=np.int64), None
         for part in parallel.blocks(band, n_gallery, most=255):  # so that a byte holds the sum
-            block = np.ascontiguousarray(sims[_as_slice(rows[part])])
+            block = _rows_of(sims, rows[part])
             if truths is None:
                 truths = np.empty(block.shape, dtype=bool)
             for compare in (np.greater, np.greater_equal):
@@ -265,7 +277,7 @@ def summarise(ranks: np.ndarray) -> dict[str, float]:
 def _checked(
     sims: np.ndarray, correct: np.ndarray | None, mask: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    sims = check_sims(sims)
+    sims = as_sims(sims)
     return sims, *correct_and_kept(*sims.shape, correct, mask)
 
 

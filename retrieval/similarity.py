@@ -92,19 +92,22 @@ def check_k(k: int, n_gallery: int) -> None:
         )
 
 
-def check_sims(sims: np.ndarray, what: str = "sims", first_row: int = 0) -> np.ndarray:
-    """A matrix of finite similarities with at least one row and column, as floating point.
+def check_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
+    """A matrix of finite similarities with at least one row and column, as floating point."""
+    sims = as_sims(sims, what)
+    across = sims.T if by_columns(sims) else sims
 
-    Args:
-        sims: [n_queries, n_gallery]
-        what: name of the matrix for the error message.
-        first_row: its first row's number there, where it is part of a larger one.
-    """
-    return _checked_sims(sims, what, first_row)[0]
+    def look_at(band: slice) -> None:
+        for rows in parallel.blocks(band, across.shape[1]):
+            if not is_finite(across[rows]):
+                check_block(sims, what)
+
+    parallel.for_each(look_at, parallel.bands(*across.shape))
+    return sims
 
 
-def _checked_sims(sims: np.ndarray, what: str, first_row: int = 0) -> tuple[np.ndarray, float]:
-    """The matrix as floating point, and the largest |similarity|, in one reading."""
+def as_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
+    """A matrix with at least one row and column, as floating point; its entries are not checked."""
     sims = np.asarray(sims)
     if sims.ndim != 2 or 0 in sims.shape:
         raise ValueError(f"{what} must be [n_queries, n_gallery] and not empty, got {sims.shape}")
@@ -112,30 +115,28 @@ def _checked_sims(sims: np.ndarray, what: str, first_row: int = 0) -> tuple[np.n
         sims = sims.astype(np.float32)
     if sims.dtype not in (np.float32, np.float64):
         raise ValueError(f"{what} must hold real numbers, got {sims.dtype}")
-    # The extremes tell, far faster than a look at every entry: NaN and infinity are among them.
-    bound = _bound(sims)
-    if not np.isfinite(bound):
-        row, column = np.argwhere(~np.isfinite(sims))[0]
+    return sims
+
+
+def is_finite(block: np.ndarray) -> bool:
+    """Whether no entry is NaN or infinite: the extremes tell, far faster than every entry."""
+    return bool(np.isfinite(block.max()) and np.isfinite(block.min()))
+
+
+def check_block(
+    block: np.ndarray, what: str = "sims", first_row: int = 0, first_column: int = 0
+) -> None:
+    """Refuse a part of a matrix that holds NaN or infinity, naming the place in the whole.
+
+    Raises:
+        ValueError: an entry is not finite.
+    """
+    if not is_finite(block):
+        row, column = np.argwhere(~np.isfinite(block))[0]
         raise ValueError(
-            f"{what} must be finite, got {sims[row, column]} at row {first_row + row}, "
-            f"column {column}"
+            f"{what} must be finite, got {block[row, column]} at row {first_row + row}, "
+            f"column {first_column + column}"
         )
-    return sims, bound
-
-
-def _bound(sims: np.ndarray) -> float:
-    """The largest |entry|; NaN where one is."""
-    if by_columns(sims):
-        sims = sims.T
-    bounds = []
-
-    def look_at(band: slice) -> None:
-        for rows in parallel.blocks(band, sims.shape[1]):
-            block = sims[rows]
-            bounds.append(np.maximum(block.max(), -block.min()))
-
-    parallel.for_each(look_at, parallel.bands(*sims.shape))
-    return float(np.max(bounds))
 
 
 def by_columns(sims: np.ndarray) -> bool:
@@ -170,7 +171,7 @@ class Tiles(Protocol):
     """
 
     shape: tuple[int, int]  # (n, m): queries by gallery items
-    bound: float  # no |similarity| is larger; infinite where that is not known
+    bound: float  # no |similarity| is larger; infinite where only going through all would tell
     row_tile: int  # rows of a tile, at most
     column_tile: int  # columns of a tile, at most
     row_major: bool
@@ -240,15 +241,17 @@ class MatrixTiles:
     """A plain similarity matrix, cut into tiles along the way it lies in memory.
 
     Args:
-        sims: [n, m] finite similarities; integers and half precision are converted.
+        sims: [n, m] similarities; integers and half precision are converted.
         row_tile: rows of a tile; None for as many as a processor's cache holds.
         column_tile: columns of a tile; None likewise, whole rows first.
     """
 
+    bound = np.inf
+
     def __init__(
         self, sims: np.ndarray, row_tile: int | None = None, column_tile: int | None = None
     ) -> None:
-        self.sims, self.bound = _checked_sims(sims, "bank_sims")
+        self.sims = as_sims(sims, "bank_sims")
         self.row_major = not by_columns(self.sims)
         tile = tile_shape(self.shape, self.row_major)
         self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
@@ -264,9 +267,14 @@ class MatrixTiles:
         return self.sims.dtype
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
-        """Every tile once, times `scale`; where that is 1, as views of the matrix."""
+        """Every tile once, times `scale`; where that is 1, as views of the matrix.
+
+        Raises:
+            ValueError: an entry is not finite.
+        """
         for rows, columns in grid(self, within):
             block = self.sims[rows, columns]
+            check_block(block, "bank_sims", rows.start, columns.start)
             yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
 

@@ -183,10 +183,9 @@ class LogMeanExp:
         """Take in one tile."""
         scale, peak, bound = block.dtype.type(self.scale), 0.0, self.bound
         if bound >= 40:
-            tops = block.max(axis=0) * scale
-            bound = float(max(tops.max(), -block.min() * scale))
+            bound = float(max(block.max(), -block.min()) * scale)
             if bound >= 40:  # float32 holds exp(40) and exp(-40), with room for a sum
-                peak = self.STEP * np.round(tops / self.STEP)
+                peak = self.STEP * np.round(block.max(axis=0) * scale / self.STEP)
         # A mean of powers near 1 needs more digits than float32 has, and the ones left out.
         near = bound < 1
         dtype, power = (np.dtype(np.float64), np.expm1) if near else (block.dtype, np.exp)

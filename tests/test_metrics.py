@@ -259,3 +259,17 @@ def test_bad_arguments_of_a_chunk_are_named(rng):
     sims[2, 5] = np.nan
     with pytest.raises(ValueError, match="got nan at row 102, column 5"):
         ranks_of_chunk(sims, np.zeros(4, dtype=int), first_row=100)
+
+
+@pytest.mark.parametrize("ranks_of", [t2v_ranks, v2t_ranks])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_found_except_in_padding(rng, block_size, ranks_of, bad):
+    sims = sims_with_ties(rng, 40, 4)
+    sims[26, 3] = sims[30, 1] = bad
+    mask = rng.random(40) < 0.5
+    mask[26] = True
+    with pytest.raises(ValueError, match=f"got {bad} at row 26, column 3"):
+        ranks_of(sims, mask=mask)
+    mask[[26, 30]] = False
+    sound = np.where(np.isfinite(sims), sims, 0)
+    np.testing.assert_array_equal(ranks_of(sims, mask=mask), ranks_of(sound, mask=mask))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
@@ -12,7 +11,6 @@ from retrieval.errors import FileError
 from retrieval.formats.limits import check_memory
 from retrieval.formats.source import Source
 from retrieval.similarity import Block, grid, tile_shape
-from retrieval.tiles import for_each_tile
 
 
 class StoredArray:
@@ -182,6 +180,8 @@ class FileTiles:
         column_tile: columns of a tile; None likewise.
     """
 
+    bound = math.inf
+
     def __init__(
         self, stored: StoredArray, row_tile: int | None = None, column_tile: int | None = None
     ) -> None:
@@ -192,28 +192,11 @@ class FileTiles:
         self.row_major = stored.strides[1] <= stored.strides[0]
         tile = tile_shape(stored.shape, self.row_major)
         self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
-        self._is_finite = False  # known, once all of it was seen
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m): queries by gallery items."""
         return self.stored.shape
-
-    @cached_property
-    def bound(self) -> float:
-        """The largest |similarity|; one pass over the file, which also finds NaN and infinity.
-
-        Raises:
-            FileError: a number is not finite; its row and column are named.
-        """
-        bounds = []
-
-        def look_at(rows: slice, columns: slice, block: np.ndarray) -> None:
-            bounds.append(max(float(block.max()), -float(block.min())))
-
-        for_each_tile(self, look_at)
-        self._is_finite = True
-        return max(bounds)
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once, times `scale`; its array is valid until the next one is asked for.
@@ -229,8 +212,7 @@ class FileTiles:
         for rows, columns in grid(self, within):
             shape = rows.stop - rows.start, columns.stop - columns.start
             block = self.stored.read_block(rows, columns, tile[: math.prod(shape)].reshape(shape))
-            if not self._is_finite:
-                self._check_finite(rows, columns, block)
+            self._check_finite(rows, columns, block)
             if scale != 1:
                 np.multiply(block, self.dtype.type(scale), out=block)
             yield rows, columns, block
