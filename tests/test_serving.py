@@ -80,7 +80,7 @@ def test_every_format_gives_back_the_same_numbers(folder, expected, tmp_path, su
     assert about["fitted_on"]["gallery"] == gallery.digest
     assert about["fitted_on"]["bank"] == bank.digest
     assert about["fitted_on"]["encoder"] == gallery.encoder.digest
-    assert (about["normaliser"], about["beta"], about["k"]) == ("qbnorm", 20.0, 1)
+    assert (about["normaliser"], about["beta"], about["k"]) == ("qbnorm:beta=20", 20.0, 1)
     assert (about["n_items"], about["dim"], about["n_bank"]) == (30, 12, 50)
     assert about["gated"] and about["command"].startswith("python -m retrieval bias --gallery")
     folding = Folding(bias, 12)
