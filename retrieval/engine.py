@@ -581,8 +581,6 @@ class Engine:
         return raw, right.bias.apply(sims, settings.strength), gate
 
 
-
-
 class _Clock:
     """Milliseconds between laps."""
 
