@@ -154,7 +154,7 @@ def test_large_galleries_are_answered_like_small_ones(rng, monkeypatch, right):
     settings = Settings(right=right, beta=0.5, top=7, strength=0.75)
     answers = []
     for bound in (emb.size - 1, emb.size):
-        monkeypatch.setattr(engine_module, "FLOAT64_CELLS", bound)
+        monkeypatch.setattr(scoring, "FLOAT64_CELLS", bound)
         engine = Engine(gallery, bank)
         answers.append([engine.rank(query_id=name, settings=settings).to_dict() for name in names])
         assert engine._emb.dtype == (np.float32 if bound < emb.size else np.float64)
