@@ -10,6 +10,7 @@ for real embeddings and for those of a random network, which no normaliser shoul
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from retrieval.metrics import summarise, t2v_ranks
-from retrieval.normalisers import get_normaliser
+from retrieval.normalisers import Bias, get_normaliser
 from retrieval.similarity import SimTiles, unit_rows
 from retrieval.tiles import mean_std
 
@@ -32,27 +33,27 @@ MEASURES = ("R@1", "R@5", "R@10")
 def halves(
     video_emb: np.ndarray,
     text_emb: np.ndarray,
-    betas: list[float | None],
+    fits: list[Callable[[np.ndarray], Bias]],
     n_splits: int,
     seed: int = 0,
 ) -> np.ndarray:
-    """Rank of every query of every split, raw and under QB-Norm with k = 1.
+    """Rank of every query of every split, raw and normalised.
 
     Args:
         video_emb, text_emb: [n, dim] unit rows, row i of both is a pair.
-        betas: inverse temperatures per unit of cosine; None is 1 / std(bank_sims).
+        fits: ways from the bank's similarities to a bias.
 
     Returns:
-        [n_splits, 1 + len(betas), n], raw first; NaN for the pairs whose caption was in the bank.
+        [n_splits, 1 + len(fits), n], raw first; NaN for the pairs whose caption was in the bank.
     """
     rng = np.random.default_rng(seed)
-    out = np.full((n_splits, 1 + len(betas), len(text_emb)), np.nan)
+    out = np.full((n_splits, 1 + len(fits), len(text_emb)), np.nan)
     for split in range(n_splits):
         order = rng.permutation(len(text_emb))
         shown, kept_back = order[: len(order) // 2], order[len(order) // 2 :]
         sims = text_emb[shown] @ video_emb[shown].T
         bank_sims = text_emb[kept_back] @ video_emb[shown].T
-        biases = [get_normaliser("qbnorm", beta=beta, k=1).fit(bank_sims) for beta in betas]
+        biases = [fit(bank_sims) for fit in fits]
         for row, scores in enumerate([sims, *(bias.apply(sims) for bias in biases)]):
             out[split, row, shown] = t2v_ranks(scores)
     return out
@@ -85,9 +86,10 @@ def report(ranks: np.ndarray, names: list[str]) -> None:
         print(text)
 
 
-def main() -> None:
+def parse_arguments(doc: str | None) -> argparse.Namespace:
+    """The options of both benchmarks on random halves."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--data",
@@ -99,19 +101,35 @@ def main() -> None:
     parser.add_argument("--beta", type=float, default=20.0, help="per unit of cosine")
     parser.add_argument("--seed", type=int, default=0, help="of the splits")
     args = parser.parse_args()
+    for folder, files in FEATURES.items():
+        for file in files:
+            if not (args.data / folder / file).exists():
+                parser.error(
+                    f"{args.data / folder / file} is missing; give the folder of the data sets "
+                    "with --data"
+                )
+    return args
 
+
+def tasks(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Title, items and queries of every task: real and control, text-to-video and back."""
     for folder, files in FEATURES.items():
         for kind, file in zip(("real", "random control"), files, strict=True):
-            path = args.data / folder / file
-            if not path.exists():
-                parser.error(f"{path} is missing; give the folder of the data sets with --data")
-            videos, texts = (unit_rows(emb) for emb in np.load(path, allow_pickle=False))
+            pairs = np.load(args.data / folder / file, allow_pickle=False)
+            videos, texts = (unit_rows(emb) for emb in pairs)
             for task, items, queries in (("t2v", videos, texts), ("v2t", texts, videos)):
-                scale_free = 1 / mean_std(SimTiles(queries, items))[1]
-                ranks = halves(items, queries, [args.beta, None], args.splits, args.seed)
-                print(f"{folder}, {kind}, {task}, {len(items) // 2} items, {args.splits} splits")
-                names = ["raw", f"beta {args.beta:g}", f"beta 1/std = {scale_free:.1f}"]
-                report(ranks, names)
+                title = f"{folder}, {kind}, {task}, {len(items) // 2} items, {args.splits} splits"
+                yield title, items, queries
+
+
+def main() -> None:
+    args = parse_arguments(__doc__)
+    fits = [get_normaliser("qbnorm", beta=beta, k=1).fit for beta in (args.beta, None)]
+    for title, items, queries in tasks(args):
+        scale_free = 1 / mean_std(SimTiles(queries, items))[1]
+        print(title)
+        names = ["raw", f"beta {args.beta:g}", f"beta 1/std = {scale_free:.1f}"]
+        report(halves(items, queries, fits, args.splits, args.seed), names)
 
 
 if __name__ == "__main__":

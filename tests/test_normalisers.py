@@ -293,7 +293,9 @@ def test_every_normaliser_names_itself(name):
 )
 def test_qbnorm_gains_on_real_embeddings_what_is_known(shared_data, name, file, raw, normalised):
     videos, texts = (unit_rows(emb) for emb in np.load(shared_data(name) / file))
-    means = recall(halves(videos, texts, [20.0], n_splits=20))[..., 0].mean(axis=0)
+    means = recall(halves(videos, texts, [get_normaliser("qbnorm", beta=20.0).fit], n_splits=20))[
+        ..., 0
+    ].mean(axis=0)
     np.testing.assert_allclose(means, [raw, normalised], atol=3)  # 20 halves: error about 1
 
 
@@ -301,7 +303,9 @@ def test_qbnorm_gains_on_real_embeddings_what_is_known(shared_data, name, file, 
 def test_qbnorm_gains_nothing_on_a_random_network(shared_data, name):
     path = next(shared_data(name).glob("*_random.npy"))
     videos, texts = (unit_rows(emb) for emb in np.load(path))
-    raw, normalised = recall(halves(videos, texts, [20.0], n_splits=20))[..., 0].mean(axis=0)
+    raw, normalised = recall(
+        halves(videos, texts, [get_normaliser("qbnorm", beta=20.0).fit], n_splits=20)
+    )[..., 0].mean(axis=0)
     assert abs(normalised - raw) < 4  # two standard errors of 100 pairs
 
 

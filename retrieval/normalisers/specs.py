@@ -159,4 +159,4 @@ def _value(key: str, text: str, kind: type) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return repr(value) if isinstance(value, int) else f"{value:.17g}".rstrip()
+    return repr(value).removesuffix(".0")  # the shortest text that reads back as this number
