@@ -24,13 +24,13 @@ from retrieval.files import (
     parse_json,
     partial_of,
     read_json,
-    read_npy,
     sha256_file,
     sync_folder,
     write_json,
     write_manifest,
     write_npy,
 )
+from retrieval.formats import read_npy
 
 try:
     import fcntl

@@ -1,7 +1,7 @@
-"""Bytes on disk -> arrays, tables and manifests, and back: no pickle is run, nothing half-written.
+"""Bytes on disk -> tables and manifests, and back, arrays too: nothing half-written.
 
-Declared sizes are checked against real bytes before anything is allocated; a folder in the making
-is `OUT.partial` until its manifest, with size and SHA-256 of every file, is the last thing in it.
+A folder in the making is `OUT.partial` until its manifest, with size and SHA-256 of every file, is
+the last thing in it. Arrays are read by `retrieval.formats`.
 """
 
 import contextlib
@@ -15,14 +15,13 @@ import os
 import re
 import stat
 import unicodedata
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from retrieval.errors import GalleryError
+from retrieval.errors import FileError, GalleryError
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +32,7 @@ JOURNAL = "journal.jsonl"
 MAX_JSON_BYTES = 64 * 2**20  # one JSON document, or one line of a .jsonl file
 MAX_ROWS = 10**6  # rows of a table
 MAX_FIELD = 10_000  # characters of one text field
-MAX_NPZ_BYTES = 4 * 2**30  # all arrays of one .npz, unpacked
 _BIDI = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
-_HEADER_BYTES = 10_000  # a .npy header of a plain array takes 128
 
 
 # ---- text ----------------------------------------------------------------------------------------
@@ -116,7 +113,7 @@ def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
 
     Raises:
         FileNotFoundError: there is no such file.
-        GalleryError: it is a folder, a device, or (with `follow_links` off) a link.
+        FileError: it is a folder, a device, or (with `follow_links` off) a link.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if not follow_links:
@@ -126,10 +123,10 @@ def open_regular(path: Path, follow_links: bool = True) -> BinaryIO:
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}; check its name") from None
     except OSError as error:
-        raise GalleryError(f"{path} cannot be opened: {error.strerror}") from error
+        raise FileError(f"{path} cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise GalleryError(f"{path} is not a regular file; give a file")
+        raise FileError(f"{path} is not a regular file; give a file")
     return os.fdopen(handle, "rb")
 
 
@@ -150,154 +147,6 @@ def digest_array(array: np.ndarray) -> str:
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.data.cast("B") if array.size else b"")
     return digest.hexdigest()
-
-
-# ---- arrays --------------------------------------------------------------------------------------
-
-_FOREIGN = [  # first bytes of what people send by mistake, and what to tell them
-    (b"version https://git-lfs", "is a git-lfs pointer, not the file itself; run `git lfs pull`"),
-    (b"<", "is a web page or XML, not an array; download the file itself"),
-    (b"\x80", "is a Python pickle, which can run code; save the array with numpy.save"),
-    (b"\x1f\x8b", "is a gzip archive; unpack it first"),
-]
-
-
-def _foreign(first_bytes: bytes, name: str) -> GalleryError:
-    for start, sentence in _FOREIGN:
-        if first_bytes.lstrip()[: len(start)] == start:
-            return GalleryError(f"{name} {sentence}")
-    return GalleryError(f"{name} is not an array file; expected .npy, .npz or .safetensors")
-
-
-def parse_npy(buffer: np.ndarray | bytes, name: str) -> np.ndarray:
-    """Read the bytes of a .npy file as an array of plain numbers, without copying them.
-
-    Args:
-        buffer: the whole file.
-        name: what to call it in a message.
-
-    Returns:
-        the array, in native byte order.
-
-    Raises:
-        GalleryError: not a .npy file, not plain numbers, or header and size disagree.
-    """
-    start = bytes(buffer[: _HEADER_BYTES + 16])
-    if not start.startswith(b"\x93NUMPY"):
-        raise _foreign(start, name)
-    head = io.BytesIO(start)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        read_header = readers[np.lib.format.read_magic(head)]
-        shape, fortran_order, dtype = read_header(head, max_header_size=_HEADER_BYTES)
-    except (KeyError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise GalleryError(f"{name} has a damaged .npy header; copy or make it again") from error
-    if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.subdtype is not None:
-        raise GalleryError(f"{name} holds {dtype}, expected plain numbers such as float32")
-    if any(side < 0 for side in shape):
-        raise GalleryError(f"{name} has a damaged .npy header (shape {shape}); make it again")
-    n_bytes = len(buffer) - head.tell()
-    if math.prod(shape) * dtype.itemsize != n_bytes:
-        raise GalleryError(
-            f"{name} is truncated or damaged: its header {shape} {dtype} asks for "
-            f"{math.prod(shape) * dtype.itemsize:,} bytes, it holds {n_bytes:,}; copy it again"
-        )
-    flat = np.frombuffer(buffer, dtype=dtype, offset=head.tell())
-    array = flat.reshape(shape[::-1]).T if fortran_order else flat.reshape(shape)
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
-
-
-def read_npy(path: Path, sha256: str | None = None, name: str | None = None) -> np.ndarray:
-    """Read a .npy file in one go; with `sha256`, its bytes must have that checksum."""
-    name = name or Path(path).name
-    with open_regular(path) as file:
-        buffer = np.fromfile(file, dtype=np.uint8)
-    if sha256 is not None and hashlib.sha256(buffer.data).hexdigest() != sha256:
-        raise GalleryError(f"{name} is damaged: its checksum is not the manifest's; make it again")
-    return parse_npy(buffer, name)
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of a .npz file; sizes are checked before anything is unpacked."""
-    name = Path(path).name
-    try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            if len(members) > 64 or sum(m.file_size for m in members) > MAX_NPZ_BYTES:
-                raise GalleryError(f"{name} holds more than 64 arrays or 4 GB; save fewer")
-            arrays = {}
-            for member in members:
-                if not re.fullmatch(r"[\w .-]+\.npy", member.filename):
-                    raise GalleryError(f"{name} is not a .npz: it holds a file that is no array")
-                data = archive.read(member)
-                arrays[member.filename.removesuffix(".npy")] = parse_npy(data, name)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise GalleryError(f"{name} is not a whole .npz file; copy or make it again") from error
-    return arrays
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise GalleryError(
-            f"{path.name} is not a whole .safetensors file of plain numbers; save it as float32"
-        ) from error
-
-
-def read_embeddings(spec: str | Path) -> np.ndarray:
-    """Read embeddings that someone brings, one row an item.
-
-    Args:
-        spec: a .npy, .npz or .safetensors file, or `FILE[0]` for one slice of a 3-D array, or
-            `FILE[name]` for one of several arrays.
-
-    Returns:
-        [n, dim] numbers as saved: not yet checked for finiteness, not yet of unit length.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        GalleryError: it is no array file, is damaged, or is not two-dimensional.
-    """
-    path, part = Path(spec), None
-    named = re.fullmatch(r"(.+)\[([^\[\]]+)\]", str(spec))
-    if named and not path.exists():
-        path, part = Path(named[1]), named[2].strip()
-    with open_regular(path) as file:
-        first_bytes = file.read(64)
-    if first_bytes.startswith(b"PK"):
-        arrays = read_npz(path)
-    elif path.suffix == ".safetensors":
-        arrays = _read_safetensors(path)
-    else:
-        arrays = {"": read_npy(path)}
-    if part in arrays:
-        array, part = arrays[part], None
-    elif len(arrays) == 1:
-        array = next(iter(arrays.values()))
-    else:
-        raise GalleryError(
-            f"{path.name} holds the arrays {', '.join(arrays)}; say which, for example "
-            f"{path.name}[{next(iter(arrays), 'name')}]"
-        )
-    if part is not None:
-        if array.ndim < 3 or not part.isdecimal() or int(part) >= array.shape[0]:
-            raise GalleryError(f"{path.name} has no part [{part}]: its shape is {array.shape}")
-        array = array[int(part)]
-    if array.ndim == 3:
-        raise GalleryError(
-            f"{path.name} has shape {array.shape}, expected [n, dim]; name one slice, for example "
-            f"{path.name}[0]"
-        )
-    if array.ndim != 2 or 0 in array.shape:
-        raise GalleryError(f"{path.name} has shape {array.shape}, expected [n, dim] embeddings")
-    return array
 
 
 # ---- JSON and tables -----------------------------------------------------------------------------

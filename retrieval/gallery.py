@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files
+from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.similarity import unit_rows
@@ -276,7 +276,7 @@ def read_unit_rows(path: Path, name: str, manifest: dict[str, Any], dim: int) ->
     known = manifest["files"].get(name)
     if known is None:
         raise GalleryError(f"{path}: its manifest names no {name}; make it again")
-    emb = files.read_npy(path / name, known["sha256"], f"{path}: {name}")
+    emb = formats.read_npy(path / name, known["sha256"], f"{path}: {name}")
     if emb.ndim != 2 or emb.shape[1] != dim or len(emb) == 0:
         raise GalleryError(f"{path}: {name} has shape {emb.shape}, expected [n, {dim}]")
     lengths = np.sqrt(np.einsum("ij,ij->i", emb, emb, dtype=np.float64))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files
+from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, read_encoder_id, read_unit_rows
@@ -235,7 +235,7 @@ def load_bias(path: Path, on: dict[str, Any], n_gallery: int) -> Bias:
         GalleryError: damaged, or fitted on another encoder, gallery, bank or setting.
         FileNotFoundError: there is none.
     """
-    arrays = files.read_npz(path)
+    arrays = formats.read_npz(path)
     about = files.parse_json(bytes(arrays.pop("about", np.zeros(0, np.uint8))), path.name)
     found = about.get("fitted_on", {})
     for part, wanted in on.items():

@@ -100,7 +100,7 @@ def _sample(n: int, limit: int | None) -> list[int]:
 
 def _embeddings(spec: str, captions: list[str] | None, limit: int | None) -> tuple[Any, Any]:
     from retrieval.errors import GalleryError
-    from retrieval.files import read_embeddings
+    from retrieval.formats import read_embeddings
 
     emb = read_embeddings(spec)
     if captions is not None and len(captions) != len(emb):

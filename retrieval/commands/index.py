@@ -98,7 +98,7 @@ def _from_videos(args: argparse.Namespace) -> int:
 
 
 def _from_embeddings(args: argparse.Namespace) -> int:
-    from retrieval.files import read_embeddings
+    from retrieval.formats import read_embeddings
     from retrieval.gallery import EncoderId, write_gallery
     from retrieval.indexing import queries_of_items, read_items, read_queries
 

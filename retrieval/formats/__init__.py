@@ -9,23 +9,32 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.errors import FileError
+from retrieval.formats.csv import is_text, open_csv
 from retrieval.formats.limits import LIMITS, VISITORS, Limits
 from retrieval.formats.npy import MAGIC as NPY
 from retrieval.formats.npy import open_npy, parse_npy, read_npy
-from retrieval.formats.source import Source, foreign, shown
+from retrieval.formats.npz import open_npz, read_npz
+from retrieval.formats.pickles import is_pickle, open_pickle, read_pickle
+from retrieval.formats.safetensors import is_safetensors, open_safetensors
+from retrieval.formats.source import Source, foreign, shown, what_else
+from retrieval.formats.standins import Record
 from retrieval.formats.stored import FileTiles, StoredArray
+from retrieval.formats.zips import MAGIC as ZIP
 
 __all__ = [
     "LIMITS",
     "VISITORS",
     "FileTiles",
     "Limits",
+    "Record",
     "StoredArray",
     "open_arrays",
     "open_matrix",
     "parse_npy",
     "read_embeddings",
     "read_npy",
+    "read_npz",
+    "read_pickle",
 ]
 
 
@@ -44,9 +53,18 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
         FileError: foreign, damaged, too large, not plain numbers, or a pickle with code in it.
     """
     source = Source(path, limits)
-    first_bytes = source.read(0, 512)
+    first_bytes, last_byte = source.read(0, 512), source.read(source.size - 1, 1)
     if first_bytes.startswith(NPY):
         return {"": open_npy(source)}
+    if first_bytes.startswith(ZIP):
+        return open_npz(source)
+    if is_safetensors(first_bytes, source.size):
+        return open_safetensors(source)
+    if what_else(first_bytes) is None:
+        if is_pickle(first_bytes, last_byte):
+            return open_pickle(source)
+        if is_text(first_bytes):
+            return {"": open_csv(source)}
     raise foreign(first_bytes, source.name)
 
 

@@ -41,7 +41,14 @@ VISITORS = Limits(  # of a public page
 def check_limit(name: str, what: str, found: int, limit: int) -> None:
     """Refuse what is over its limit, naming both."""
     if found > limit:
-        raise FileError(f"{name} has {found:,} {what}, the limit is {limit:,}; bring a smaller one")
+        raise FileError(
+            f"{name} has {counted(found)} {what}, the limit is {limit:,}; bring a smaller one"
+        )
+
+
+def counted(n: int) -> str:
+    """A number as it stands in a message; a file can claim one that fills the screen."""
+    return f"{n:,}" if n < 10**24 else "over 10^24"
 
 
 def check_shape(name: str, shape: tuple[int, ...], limits: Limits) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrieval.errors import FileError
 from retrieval.files import open_regular
-from retrieval.formats.limits import LIMITS, Limits, check_shape
+from retrieval.formats.limits import LIMITS, Limits, check_shape, counted
 from retrieval.formats.source import Source, foreign, shown
 from retrieval.formats.stored import StoredArray
 
@@ -22,7 +22,8 @@ def plain_dtype(descr: object, name: str) -> np.dtype:
     """A dtype by numpy's short name ("<f4"); only real numbers and bool of 1 to 8 bytes."""
     if isinstance(descr, str) and re.fullmatch(r"[<>|=]?([iu][1248]|f[248]|b1|\?)", descr):
         return np.dtype(descr)
-    kind = "Python objects" if descr in ("|O", "O", "O8", "O4") else shown(descr, 40)
+    objects = isinstance(descr, str) and descr.lstrip("<>|=").startswith("O")
+    kind = "Python objects" if objects else shown(descr, 40)
     raise FileError(f"{name} holds {kind}, expected plain numbers such as float32; convert it")
 
 
@@ -56,8 +57,8 @@ def parse_header(start: bytes, name: str, limits: Limits = LIMITS) -> Header:
         raise damaged from error
     if len(header) != 3 or type(fortran) is not bool or type(shape) is not tuple:
         raise damaged
-    if any(type(side) is not int or side < 0 for side in shape):
-        raise FileError(f"{name} has a damaged .npy header (shape {shape!s:.40}); make it again")
+    if any(type(side) is not int or not 0 <= side < 2**63 for side in shape):
+        raise FileError(f"{name} has a damaged .npy header (its shape); make it again")
     return shape, plain_dtype(descr, name), fortran, 8 + width + length
 
 
@@ -67,7 +68,7 @@ def check_size(name: str, shape: tuple[int, ...], dtype: np.dtype, n_bytes: int)
     if claimed != n_bytes:
         raise FileError(
             f"{name} is truncated or damaged: its header {shape!s:.40} {dtype} asks for "
-            f"{claimed:.40,} bytes, it holds {n_bytes:,}; copy it again"
+            f"{counted(claimed)} bytes, it holds {n_bytes:,}; copy it again"
         )
 
 

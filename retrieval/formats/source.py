@@ -82,19 +82,27 @@ class Source:
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def foreign(first_bytes: bytes, name: str) -> FileError:
-    """The sentence for a file that is no array file."""
+def foreign(
+    first_bytes: bytes,
+    name: str,
+    expected: str = "an array file: .npy, .npz, .safetensors, .csv, .pkl or .pt",
+) -> FileError:
+    """The sentence for a file of another kind."""
+    known = what_else(first_bytes)
+    return FileError(f"{name} {known}" if known else f"{name} is not {expected}")
+
+
+def what_else(first_bytes: bytes) -> str | None:
+    """What a file is that is sent by mistake, and what to do; None for what we do not know."""
     start = first_bytes.lstrip()
     for known, sentence in _FOREIGN:
         if start.startswith(known):
-            return FileError(f"{name} {sentence}")
+            return sentence
     if first_bytes[257:262] == b"ustar":
-        return FileError(f"{name} is a tar archive; unpack it first")
+        return "is a tar archive; unpack it first"
     if start[:1] in (b"{", b"["):
-        return FileError(f"{name} is JSON text, not an array; save the array with numpy.save")
-    return FileError(
-        f"{name} is not an array file; expected .npy, .npz, .safetensors, .csv, .pkl or .pt"
-    )
+        return "is JSON text, not an array; save the array with numpy.save"
+    return None
 
 
 def shown(text: Any, length: int = 60) -> str:

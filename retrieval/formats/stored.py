@@ -10,7 +10,7 @@ import numpy as np
 from retrieval.errors import FileError
 from retrieval.formats.limits import check_memory
 from retrieval.formats.source import Source
-from retrieval.similarity import Block, grid, tile_shape
+from retrieval.similarity import Block, grid, is_finite, tile_shape
 
 
 class StoredArray:
@@ -25,7 +25,9 @@ class StoredArray:
         order: "C" or "F".
         strides: bytes from one item to the next along each axis; None for `order`.
         load: reads the whole of an array that does not lie in the file as it is (compressed).
+        whole: the array itself, where opening it had to read it (text).
         bfloat16: the numbers are the upper halves of float32.
+        verify: raises if the bytes of the whole, as they lie in the file, are not the right ones.
     """
 
     def __init__(
@@ -38,14 +40,16 @@ class StoredArray:
         order: str = "C",
         strides: tuple[int, ...] | None = None,
         load: Callable[[], np.ndarray] | None = None,
+        whole: np.ndarray | None = None,
         bfloat16: bool = False,
+        verify: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         self.source, self.name, self.shape, self.raw = source, name, tuple(shape), raw
-        self.offset, self._load, self.bfloat16 = offset, load, bfloat16
+        self.offset, self._load, self.bfloat16, self._verify = offset, load, bfloat16, verify
         # Numpy knows the strides of an empty array of any shape only by making it.
         self.strides = strides or _strides(self.shape, raw.itemsize, order)
         self._lock = Lock()
-        self._whole: np.ndarray | None = None  # of an array that does not stream
+        self._whole = whole  # also of another array that does not stream, once it was read
 
     @property
     def path(self) -> Path:
@@ -75,24 +79,29 @@ class StoredArray:
     @property
     def streams(self) -> bool:
         """Whether rows are read without reading the whole."""
-        return self._load is None and self.ndim == 2 and self.raw.itemsize in self.strides
+        in_file = self._load is None and self._whole is None
+        return in_file and self.ndim == 2 and self.raw.itemsize in self.strides
 
     def read(self) -> np.ndarray:
         """The whole, in native byte order, writable; refused if memory does not hold it."""
-        if self._load is not None:
+        if self._load is not None and self._whole is None:
             return self._load()
         check_memory(self.label, self.nbytes)
+        if self._whole is not None:
+            return self._whole.copy()
         item = self.raw.itemsize
         if self.strides == _strides(self.shape, item, "C"):
             array = np.empty(self.shape, self.raw)
-            self.source.read_into(array, self.offset)
+            self._read_whole(array)
         elif self.strides == _strides(self.shape, item, "F"):
             array = np.empty(self.shape[::-1], self.raw)
-            self.source.read_into(array, self.offset)
+            self._read_whole(array)
             array = array.T
         else:
             reach = zip(self.shape, self.strides, strict=True)
-            hull = np.empty(item + sum((n - 1) * stride for n, stride in reach), np.uint8)
+            n_bytes = item + sum((n - 1) * stride for n, stride in reach)
+            check_memory(self.label, n_bytes)
+            hull = np.empty(n_bytes, np.uint8)
             self.source.read_into(hull, self.offset)
             array = np.ndarray(self.shape, self.raw, hull, strides=self.strides).copy()
         return self._as_numbers(array)
@@ -116,23 +125,29 @@ class StoredArray:
             block = self._as_numbers(self._read_raw(rows, columns, shape, out))
         if out is None:
             return block.copy() if not self.streams else block
-        if block is not out:
+        if not np.may_share_memory(block, out):
             np.copyto(out, block)
         return out
 
     def part(self, index: int) -> "StoredArray":
         """One item of the first axis, for example a slice of a 3-D array."""
         rest, label = self.shape[1:], f"{self.name}[{index}]" if self.name else str(index)
-        load = None if self._load is None else lambda: self._kept()[index].copy()
+        apart = self._load is not None or self._whole is not None
+        load = (lambda: self._kept()[index].copy()) if apart else None
         offset = self.offset + index * self.strides[0]
         strides = self.strides[1:]
         return StoredArray(
-            self.source, label, rest, self.raw, offset, "C", strides, load, self.bfloat16
+            self.source, label, rest, self.raw, offset, "C", strides, load, bfloat16=self.bfloat16
         )
 
     def tiles(self, row_tile: int | None = None, column_tile: int | None = None) -> "FileTiles":
         """The matrix tile by tile, for all that takes `retrieval.similarity.Tiles`."""
         return FileTiles(self, row_tile, column_tile)
+
+    def _read_whole(self, array: np.ndarray) -> None:
+        self.source.read_into(array, self.offset)
+        if self._verify is not None:
+            self._verify(array.reshape(-1).view(np.uint8))
 
     def _kept(self) -> np.ndarray:
         with self._lock:
@@ -149,7 +164,7 @@ class StoredArray:
         start = self.offset + rows.start * row + columns.start * column
         by_rows = column == self.raw.itemsize
         outer, inner, step = (n_rows, n_columns, row) if by_rows else (n_columns, n_rows, column)
-        fits = out is not None and by_rows and out.dtype.itemsize == self.raw.itemsize
+        fits = out is not None and by_rows and out.dtype == self.dtype and not self.bfloat16
         block = out.view(self.raw) if fits else np.empty((outer, inner), self.raw)
         if step == inner * self.raw.itemsize:  # they follow one another: one read for all
             self.source.read_into(block, start)
@@ -218,15 +233,11 @@ class FileTiles:
             yield rows, columns, block
 
     def _check_finite(self, rows: slice, columns: slice, block: np.ndarray) -> None:
-        # One sum tells, far faster than looking at every entry: NaN and infinity survive addition.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(block.sum()):
-                return
-        bad = np.argwhere(~np.isfinite(block))
-        if len(bad):
-            row, column = bad[0] + (rows.start, columns.start)
+        if not is_finite(block):
+            bad = np.argwhere(~np.isfinite(block))[0]
+            row, column = bad + (rows.start, columns.start)
             raise FileError(
-                f"{self.stored.label} holds {block[tuple(bad[0])]} at row {row}, column {column} "
+                f"{self.stored.label} holds {block[tuple(bad)]} at row {row}, column {column} "
                 "(counted from 0); compute it again or take that row out"
             )
 
