@@ -17,6 +17,7 @@ COMMANDS = {
     "index": "make a gallery from videos, or from embeddings computed elsewhere",
     "bank": "make a querybank from captions, or from their embeddings",
     "evaluate": "metrics and hubness of a gallery's labelled queries",
+    "bias": "one float per item, to take to another search engine",
     "train": "train a model on the film library",
     "animations": "draw the film library",
 }

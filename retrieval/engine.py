@@ -35,6 +35,7 @@ from retrieval.answers import (
 from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
 from retrieval.gallery import EXTERNAL, FILM_LIBRARY, Gallery, Item, open_gallery
 from retrieval.normalisers import NORMALISERS, Bias, get_normaliser, penalty_shares
+from retrieval.places import best_of, places_of
 from retrieval.querybank import (
     MAX_BIASES,
     SMALL_BANK,
@@ -219,17 +220,17 @@ class Engine:
         best = sims.argmax(axis=1)
         active = bool(right.bias.gate_of(best)[0]) and settings.strength > 0
         scores = (
-            left.bias.apply(sims)[0],
-            right.bias.apply(sims, settings.strength)[0],
+            sims[0] if settings.left == "none" else left.bias.apply(sims)[0],
+            right.bias.apply(sims, settings.strength)[0] if active else sims[0],
         )
         clock.lap("normalise")
         truth = None if row is None else int(self.gallery.queries.correct[row])
-        bend = Bend(sims[0], right.centred, settings.strength if active else 0.0)
+        bend = Bend(sims[0], right.centred, settings.strength) if active else None
         rankings = (
             self._ranking(settings.left, scores, 0, settings.top, right, truth, None),
             self._ranking(settings.right, scores, 1, settings.top, right, truth, bend),
         )
-        leads = bend.leads() if active else [(0.0, int(best[0]))]
+        leads = [(0.0, int(best[0]))] if bend is None else bend.leads()
         clock.lap("rank")
         n_bank = right.bias.n_bank
         return SearchResult(
@@ -419,7 +420,8 @@ class Engine:
         """[n, n_gallery] float32 similarities.
 
         In double precision where it is cheap: rounded to single, equal videos tie exactly and a
-        ranking does not depend on the machine or on how many queries are asked at once.
+        ranking does not depend on the machine or on how many queries are asked at once. A large
+        gallery is read once, as it is; beside that, the passes over a query's row cost little.
         """
         return ProductRows(text_emb, self._emb).read_rows(0, len(text_emb))
 
@@ -472,11 +474,11 @@ class Engine:
         bend: "Bend | None",
     ) -> Ranking:
         own, other = scores[side], scores[1 - side]
-        columns = top_k(own, min(top, len(own))).tolist()
+        columns = best_of(own, min(top, len(own))).tolist()
         if truth is not None and truth not in columns:
             columns.append(truth)
-        places, n_tied = _places(own, columns)
-        other_places, _ = _places(other, columns)
+        places, n_tied = places_of(own, columns)
+        other_places, _ = places_of(other, columns)
         overtaking = [None] * len(columns) if bend is None else bend.take_over_at(columns)
         results = []
         for row, column in enumerate(columns):
@@ -577,25 +579,6 @@ class Engine:
         gate = right.bias.gate(sims) & (settings.strength > 0)
         raw = sims if settings.left == "none" else left.bias.apply(sims)
         return raw, right.bias.apply(sims, settings.strength), gate
-
-
-def _places(scores: np.ndarray, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Places of some items, best is 1, and how many have each one's score, itself included.
-
-    Of equal scores the earlier column comes first.
-    """
-    columns = np.asarray(columns)
-    places, n_tied = np.empty((2, len(columns)), dtype=np.int64)
-    before = np.arange(len(scores))
-    step = max(1, 2**24 // len(scores))  # rows compared at once, to bound memory
-    for start in range(0, len(columns), step):
-        chunk = columns[start : start + step, None]
-        own = scores[chunk]
-        tied = scores == own
-        n_tied[start : start + step] = tied.sum(axis=1)
-        tied &= before < chunk
-        places[start : start + step] = 1 + (scores > own).sum(axis=1) + tied.sum(axis=1)
-    return places, n_tied
 
 
 class _Clock:

@@ -15,6 +15,7 @@ from retrieval.errors import SettingsError
 
 Block = tuple[slice, slice, np.ndarray]  # rows, columns, the similarities there
 CHUNK = 16384  # rows of an embedding array that are looked at together
+GROUP = 16  # entries whose largest is looked at before they are
 LONGEST_RUN = 2**14  # entries of one row that a tile of a plain matrix holds, at most
 
 
@@ -73,7 +74,40 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     flat = scores.reshape(-1, n)
     if k > n // 4:
         best = np.argsort(-flat, axis=1, kind="stable")[:, :k]
-        return best.reshape(*scores.shape[:-1], k)
+    else:
+        best = _best_of_groups(flat, k)
+        if best is None:
+            best = _best_by_partition(flat, k)
+    return best.reshape(*scores.shape[:-1], k)
+
+
+def _best_of_groups(flat: np.ndarray, k: int) -> np.ndarray | None:
+    """`top_k` of rows, sorting few of their entries; None where too many are equal for that.
+
+    The k-th largest of the maxima of groups is not above the k-th largest entry, so only the
+    entries from there on need to be looked at, and usually there are hardly more than k.
+    """
+    n_rows, n = flat.shape
+    n_groups = max(n // GROUP, 2 * k)
+    size = n // n_groups
+    maxima = flat[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
+    bound = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k, None]
+    likely = np.flatnonzero(flat >= bound)
+    if len(likely) > 8 * k * n_rows:
+        return None
+    row, column = np.divmod(likely, n)
+    n_likely = np.bincount(row, minlength=n_rows)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(n_likely) - n_likely, n_likely)
+    scores = np.full((n_rows, n_likely.max(initial=k)), -np.inf, flat.dtype)
+    columns = np.zeros(scores.shape, dtype=np.int64)
+    scores[row, place], columns[row, place] = flat[row, column], column
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # of equal ones the lowest column
+    return np.take_along_axis(columns, order, axis=1)
+
+
+def _best_by_partition(flat: np.ndarray, k: int) -> np.ndarray:
+    """`top_k` of rows with however many equal entries."""
+    n = flat.shape[1]
     kth = np.partition(flat, n - k, axis=1)[:, n - k, None]
     kept = flat >= kth
     for row in np.flatnonzero(np.count_nonzero(kept, axis=1) > k):  # a tie on the last place
@@ -81,7 +115,7 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
         kept[row, tied[k - np.count_nonzero(kept[row]) :]] = False
     columns = np.nonzero(kept)[1].reshape(-1, k)  # ascending, so a stable sort keeps the lowest
     order = np.argsort(-np.take_along_axis(flat, columns, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1).reshape(*scores.shape[:-1], k)
+    return np.take_along_axis(columns, order, axis=1)
 
 
 def check_k(k: int, n_gallery: int) -> None:

@@ -17,7 +17,7 @@ class Bend:
         self.sims = sims.astype(np.float64)
         self.bias = bias.astype(np.float64)
         self.strength = strength
-        self.shown = self.sims - strength * self.bias
+        self.shown = self.sims - strength * self.bias if strength else self.sims
 
     def take_over_at(self, columns: Sequence[int]) -> list[float | None]:
         """Smallest strength from which on, up to the shown one, an item keeps its shown place.
@@ -29,17 +29,24 @@ class Bend:
             one strength an item; None for an item that did not rise.
         """
         found: list[float | None] = [None] * len(columns)
-        if self.strength == 0:
+        if self.strength == 0 or not len(columns):
             return found
-        step = max(1, 2**24 // len(self.sims))  # rows compared at once, to bound memory
+        columns = np.asarray(columns)
+        # Only an item that is before one of them at either end can be passed or pass.
+        near = self.sims >= self.sims[columns].min()
+        near |= self.shown >= self.shown[columns].min()
+        near = np.flatnonzero(near)
+        sims, shown = self.sims[near], self.shown[near]
+        own = np.searchsorted(near, columns)
+        step = max(1, 2**24 // len(near))  # rows compared at once, to bound memory
         for start in range(0, len(columns), step):
-            chunk = np.asarray(columns[start : start + step])
-            before, after = _ahead(self.sims, chunk), _ahead(self.shown, chunk)
-            rose = after.sum(axis=1) < before.sum(axis=1)
+            chunk = own[start : start + step]
+            before, after = _ahead(sims, chunk), _ahead(shown, chunk)
+            rose = np.count_nonzero(after, axis=1) < np.count_nonzero(before, axis=1)
             for row in np.flatnonzero(rose):
                 crossed = np.flatnonzero(before[row] != after[row])
                 passed = before[row, crossed]
-                found[start + row] = self._settles(int(chunk[row]), crossed, passed)
+                found[start + row] = self._settles(columns[start + row], near[crossed], passed)
         return found
 
     def _settles(self, column: int, crossed: np.ndarray, passed: np.ndarray) -> float:
@@ -59,21 +66,39 @@ class Bend:
 
     def leads(self) -> list[tuple[float, int]]:
         """Who is first from which strength on, between 0 and 1: [(0.0, raw best), ...]."""
-        leader = int(self.sims.argmax())
-        leads, at = [(0.0, leader)], 0.0
+        items = self._rivals()
+        sims, bias = self.sims[items], self.bias[items]
+        leader = int(sims.argmax())
+        leads, at = [(0.0, int(items[leader]))], 0.0
         while True:
-            lighter = np.flatnonzero(self.bias < self.bias[leader])
+            lighter = np.flatnonzero(bias < bias[leader])
             if not len(lighter):
                 return leads
-            meets = (self.sims[leader] - self.sims[lighter]) / (
-                self.bias[leader] - self.bias[lighter]
-            )
-            first = np.lexsort((self.bias[lighter], meets))[0]
+            meets = (sims[leader] - sims[lighter]) / (bias[leader] - bias[lighter])
+            first = np.lexsort((bias[lighter], meets))[0]
             at = max(at, float(meets[first]))
             if at > 1:
                 return leads
             leader = int(lighter[first])
-            leads.append((at, leader))
+            leads.append((at, int(items[leader])))
+
+    def _rivals(self) -> np.ndarray:
+        """Every item that can be first at some strength, few of many, in gallery order.
+
+        The raw best and the one at strength 1 bound the lead from below by two lines. Where an
+        item's line reaches them at all it does so at 0, at 1, or where the two meet.
+        """
+        full = self.shown if self.strength == 1 else self.sims - self.bias
+        raw, last = int(self.sims.argmax()), int(full.argmax())
+        gained = full[last] - full[raw]
+        lost = self.sims[raw] - self.sims[last]
+        meet = lost / (lost + gained) if lost + gained > 0 else 0.0
+        least = self.sims[raw] - meet * self.bias[raw]
+        slack = 1e-12 * max(abs(self.sims[raw]), abs(self.bias[raw]), abs(full[last]), 1e-300)
+        near = self.sims - meet * self.bias >= least - slack
+        near |= self.sims >= self.sims[raw] - slack
+        near |= full >= full[last] - slack
+        return np.flatnonzero(near)
 
 
 def _ahead(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:

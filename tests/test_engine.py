@@ -137,6 +137,36 @@ def test_equal_videos_tie_and_share_their_mean_rank(tmp_path):
     assert answer.ground_truth.left_rank == (1 + 120) / 2
 
 
+@pytest.mark.parametrize("right", ["none", "inverted_softmax", "qbnorm"])
+def test_large_galleries_are_answered_like_small_ones(rng, monkeypatch, right):
+    # Whole numbers, so that single and double precision give the same similarities, many tied.
+    n_gallery, dim = 3000, 6
+    emb = rng.integers(-3, 4, (n_gallery, dim)).astype(np.float32)
+    text_emb = rng.integers(-3, 4, (20, dim)).astype(np.float32)
+    encoder = EncoderId.external(dim)
+    items = tuple(Item(f"v{row}") for row in range(n_gallery))
+    correct = rng.integers(0, n_gallery, 20)
+    names = tuple(f"q{row}" for row in range(20))
+    queries = Queries(names, names, text_emb, correct)
+    gallery = Gallery("g", None, emb, items, encoder, queries)
+    bank_emb = rng.integers(-3, 4, (40, dim)).astype(np.float32)
+    bank = Querybank("b", None, tuple(map(str, range(40))), bank_emb, encoder)
+    settings = Settings(right=right, beta=0.5, top=7, strength=0.75)
+    answers = []
+    for bound in (emb.size - 1, emb.size):
+        monkeypatch.setattr(scoring, "FLOAT64_CELLS", bound)
+        engine = Engine(gallery, bank)
+        answers.append([engine.rank(query_id=name, settings=settings).to_dict() for name in names])
+        assert engine._emb.dtype == (np.float32 if bound < emb.size else np.float64)
+    assert answers[0] == answers[1]
+    sims = text_emb @ emb.T
+    for answer, row in zip(answers[0], sims, strict=True):
+        order = np.argsort(-row, kind="stable")[:7]
+        shown = answer["rankings"][0]["results"][:7]
+        assert [result["id"] for result in shown] == [f"v{column}" for column in order]
+        assert [r["tied_with"] for r in shown] == [(row == row[c]).sum() - 1 for c in order]
+
+
 # ---- the sentence
 
 

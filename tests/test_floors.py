@@ -24,6 +24,8 @@ FLOORS = {
     "retrieval.choosing": 0,
     "retrieval.strength": 0,
     "retrieval.published": 0,
+    "retrieval.folding": 0,
+    "retrieval.places": 0,
     "retrieval.files": 1,
     "retrieval.formats": 1,
     "retrieval.scoring": 1,
@@ -38,6 +40,7 @@ FLOORS = {
     "retrieval.gallery": 4,
     "retrieval.indexing": 4,
     "retrieval.querybank": 4,
+    "retrieval.serving": 4,
     "retrieval.answers": 5,
     "retrieval.verdicts": 5,
     "retrieval.reports": 5,
@@ -59,6 +62,7 @@ OWNERS = {
     "av": ("retrieval.video",),
     "faiss": ("retrieval.index",),
     "open_clip": ("retrieval.encoders.clip",),
+    "fastparquet": ("retrieval.serving",),
 }
 
 # Numpy and the standard library only.

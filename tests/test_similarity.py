@@ -61,6 +61,21 @@ def test_top_k_puts_the_lowest_index_first_among_equals(rng, k):
     assert top_k(scores, k).dtype == np.int64
 
 
+@pytest.mark.parametrize("n", [40, 79, 300, 2990])
+@pytest.mark.parametrize("k", [1, 2, 9, 10])
+@pytest.mark.parametrize("n_values", [1, 3, 40, 10**6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_top_k_of_long_rows_is_a_stable_sort(rng, n, k, n_values, dtype):
+    scores = rng.integers(0, n_values, (7, n)).astype(dtype)
+    scores[3] = -np.inf
+    scores[4, : n - 4] = -np.inf
+    scores[5] = np.arange(n)  # best last
+    before = scores.copy()
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(top_k(scores, k), expected)
+    np.testing.assert_array_equal(scores, before)
+
+
 def test_unit_rows_of_many_chunks_are_those_of_each_row(rng):
     emb = rng.standard_normal((2 * CHUNK + 3, 2))
     expected = emb / np.linalg.norm(emb, axis=1, keepdims=True)

@@ -85,3 +85,44 @@ def test_many_items_are_taken_a_few_at_a_time():
     whole = bend.take_over_at(columns)
     assert whole == [bend.take_over_at([column])[0] for column in columns]
     assert sum(at is not None for at in whole) > 200
+
+
+def leads_by_definition(sims, bias):
+    """Walk up the strengths at which any two items meet and see who is first between them."""
+    meets = (sims[:, None] - sims) / np.where(bias[:, None] == bias, np.nan, bias[:, None] - bias)
+    at = np.unique(meets[(meets > 0) & (meets < 1)])
+    middles = (np.concatenate([[0], at]) + np.concatenate([at, [1]])) / 2
+    first = [int((sims - w * bias).argmax()) for w in middles]
+    return [first[0], *(b for a, b in zip(first, first[1:], strict=False) if a != b)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_leads_of_many_items_are_those_of_the_definition(seed, scale):
+    rng = np.random.default_rng(seed)
+    sims, bias = rng.standard_normal(60), scale * rng.standard_normal(60)
+    leads = Bend(sims, bias, 0.5).leads()
+    assert [item for _, item in leads] == leads_by_definition(sims, bias)
+    strengths = [at for at, _ in leads]
+    assert strengths[0] == 0 and strengths == sorted(strengths) and strengths[-1] <= 1
+    for (at, item), (_, before) in zip(leads[1:], leads, strict=False):
+        assert sims[item] - at * bias[item] == pytest.approx(sims[before] - at * bias[before])
+
+
+def test_equal_items_and_equal_biases_have_one_lead():
+    assert Bend(np.zeros(5), np.zeros(5), 1.0).leads() == [(0.0, 0)]
+    assert Bend(np.array([1.0, 1.0, 0.0]), np.array([0.0, -1.0, 0.0]), 1.0).leads() == [
+        (0.0, 0),
+        (0.0, 1),
+    ]
+
+
+def test_a_long_row_is_answered_like_a_short_one_that_holds_its_best():
+    rng = np.random.default_rng(3)
+    sims, bias = rng.standard_normal(40), rng.standard_normal(40)
+    far = np.full(20_000, -100.0)  # items that no strength brings near
+    long = Bend(np.concatenate([sims, far]), np.concatenate([bias, 0 * far]), 0.8)
+    short = Bend(sims, bias, 0.8)
+    assert long.leads() == short.leads()
+    assert long.take_over_at(range(40)) == short.take_over_at(range(40))
+    assert long.take_over_at([]) == []
