@@ -13,10 +13,11 @@ import numpy as np
 from retrieval.errors import QueryError, SettingsError
 from retrieval.files import clean_text
 from retrieval.hubness import Hubness
-from retrieval.normalisers import check_searchable
+from retrieval.normalisers import check_searchable, parse_spec, spec_of
 
 MAX_QUERY = 300  # characters
 MAX_TOP = 100  # results of one ranking
+MAX_WORD = 200  # characters of a normaliser's word
 MAX_BETA = 1e6  # per unit of similarity; beyond, the largest bank similarity is all that counts
 
 
@@ -24,16 +25,16 @@ MAX_BETA = 1e6  # per unit of similarity; beyond, the largest bank similarity is
 class Settings:
     """What a reader may choose; the defaults are the page's."""
 
-    left: str = "none"  # normaliser of the left ranking
+    left: str = "none"  # normaliser of the left ranking, a word such as "nnn:alpha=0.5"
     right: str = "qbnorm"  # normaliser of the right ranking
     beta: float | None = None  # inverse temperature, per unit of similarity; None: scale-free
-    k: int = 1  # items of each bank caption that count
+    k: int = 1  # items of each bank caption that count; beta and k hold where a word has neither
     bank_size: int | None = None  # first captions of the bank; None means all
     top: int = 10  # results of a ranking, 1..100
     strength: float = 1.0  # share of the bias applied on the right, 0 (raw) to 1
 
     def validated(self, n_gallery: int | None = None, n_bank: int | None = None) -> "Settings":
-        """Check every field; whole numbers may come as floats.
+        """Check every field; whole numbers may come as floats, words are written the short way.
 
         Args:
             n_gallery: gallery items, an upper limit of k.
@@ -42,8 +43,7 @@ class Settings:
         Raises:
             SettingsError: a field is unknown, not a number, or out of range.
         """
-        for name in (self.left, self.right):
-            check_searchable(name)
+        left, right = searchable(self.left), searchable(self.right)
         beta = self.beta
         if beta is not None:
             beta = _number("beta", beta)
@@ -59,12 +59,26 @@ class Settings:
             bank_size = whole_number("bank size", bank_size, n_bank, "the bank's captions")
         return replace(
             self,
+            left=left,
+            right=right,
             beta=beta,
             k=whole_number("k", self.k, n_gallery, "the gallery size"),
             bank_size=bank_size,
             top=whole_number("top", self.top, MAX_TOP),
             strength=strength,
         )
+
+
+def searchable(word: Any) -> str:
+    """The short way to write a normaliser's word, one that can answer single queries.
+
+    Raises:
+        SettingsError: the name or a setting is unknown, or it normalises whole matrices only.
+    """
+    if not isinstance(word, str) or len(word) > MAX_WORD:
+        check_searchable(str(word)[:40])
+    check_searchable(word.partition(":")[0])
+    return spec_of(parse_spec(word))
 
 
 def _number(name: str, value: Any) -> float:
@@ -213,7 +227,7 @@ class NearCaption:
 
     caption: str
     sim: float  # its similarity to the video
-    share: float  # of the video's penalty, 0..1; the shares of all bank captions sum to one
+    share: float | None  # how much it counts, 0..1, see Explanation.n_counted
 
 
 @dataclass(frozen=True)
@@ -223,6 +237,7 @@ class Explanation:
     video_id: str
     normaliser: str  # the one explained: the right one, or the left where the right is "none"
     sentence: str  # the gist; says so where there is no penalty
+    made: str  # how the bias comes about, a sentence; empty where there is no penalty
     bias: float  # what is taken off at full strength, less its mean over the gallery
     bias_percentile: float  # percent of the gallery with a lower bias
     median_bias: float
@@ -232,8 +247,10 @@ class Explanation:
     k: int
     n_bank: int
     beta: float | None  # as resolved
-    nearest: tuple[NearCaption, ...]  # by share, largest first; empty where there is no penalty
-    share_shown: float  # sum of their shares
+    nearest: tuple[NearCaption, ...]  # nearest first; empty where there is no penalty
+    n_counted: int  # bank captions whose shares sum to one; 0 where the bias has no shares
+    alike: bool  # whether those all have the same share
+    share_shown: float  # sum of the shares of `nearest`
     applied: float | None  # what is taken off for this query at this strength; None without query
     sim: float | None  # raw similarity to this query
 

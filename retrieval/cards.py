@@ -303,11 +303,12 @@ def explanation_html(answer: Explanation, result: SearchResult) -> str:
             f"of <b>{answer.bias_percentile:.1f} %</b> of the gallery (median video: "
             f"{answer.median_bias:+.3f})."
         )
+        sentences.append(escape(answer.made))
     else:
         sentences.append(escape(answer.sentence))
     body = [f"<p>{' '.join(sentences)}</p>"]
     if answer.nearest:
-        body.append(_shares_html(answer))
+        body.append(_shares_html(answer) if answer.n_counted else _nearest_html(answer))
     if answer.sim is not None and answer.applied is not None:
         body.append(f"<p>{_sum_text(answer, result)}</p>")
     video = escape(answer.video_id)
@@ -340,18 +341,36 @@ def _shares_html(answer: Explanation) -> str:
     """The bank captions that pull most, with shares of the penalty that add up to one."""
     rows = "".join(
         f'<li><span class="hl-share" aria-hidden="true"><i style="width:{100 * near.share:.1f}%">'
-        f"</i></span><span><b>{100 * near.share:.1f} %</b> of this penalty comes from "
+        f"</i></span><span>{_share_text(near.share, answer.alike)} "
         f'<q>{escape(near.caption)}</q> <span class="hl-note">similarity {near.sim:.3f}</span>'
         "</span></li>"
         for near in answer.nearest
+        if near.share
     )
-    others = answer.n_bank - len(answer.nearest)
+    others = answer.n_counted - sum(1 for near in answer.nearest if near.share)
     rest = f"the other {others:,} captions hold the rest" if others else "that is all of it"
     return (
         f'<ul class="hl-shares">{rows}</ul><p class="hl-note">Together '
         f"{100 * answer.share_shown:.1f} %; {rest}. The penalty is largest where its bank captions "
         "are nearest.</p>"
     )
+
+
+def _share_text(share: float, alike: bool) -> str:
+    """A share with as many digits as show it: of 5,000 captions each counts 0.02 %."""
+    told = f"{100 * share:.1f}" if share >= 0.001 else f"{100 * share:.2g}"
+    words = "is the weight of" if alike else "of this penalty comes from"
+    return f"<b>{told} %</b> {words}"
+
+
+def _nearest_html(answer: Explanation) -> str:
+    """The nearest bank captions, where no share of the penalty can be named."""
+    rows = "".join(
+        f'<li><q>{escape(near.caption)}</q> <span class="hl-note">similarity {near.sim:.3f}</span>'
+        "</li>"
+        for near in answer.nearest
+    )
+    return f'<p class="hl-note">Its nearest bank captions:</p><ul class="hl-shares">{rows}</ul>'
 
 
 def _sum_text(answer: Explanation, result: SearchResult) -> str:

@@ -34,7 +34,7 @@ from retrieval.answers import (
 )
 from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
 from retrieval.gallery import EXTERNAL, FILM_LIBRARY, Gallery, Item, open_gallery
-from retrieval.normalisers import NORMALISERS, Bias, get_normaliser, penalty_shares
+from retrieval.normalisers import Bias, Evidence, Normaliser, parse_spec, spec_of, title_of
 from retrieval.places import best_of, places_of
 from retrieval.querybank import (
     MAX_BIASES,
@@ -276,14 +276,22 @@ class Engine:
         bias = fitted.bias
         own = float(fitted.centred[column])
         nearest: tuple[NearCaption, ...] = ()
-        if bias.beta is not None:
+        shares, made = None, ""
+        if bias.normaliser != "none":
+            normaliser = normaliser_of(name, settings)
             bank_emb = self.bank.text_emb[: bias.n_bank]
             bank_column = bank_emb @ self.gallery.video_emb[column]
-            shares = penalty_shares(bank_column, bias.beta)
+            shares = normaliser.weights(bank_column, bias.beta)
+            made = normaliser.in_words(bias.n_bank, bias.beta)
             nearest = tuple(
-                NearCaption(self.bank.captions[row], float(bank_column[row]), float(shares[row]))
-                for row in top_k(shares, min(N_NEAREST, len(shares)))
+                NearCaption(
+                    self.bank.captions[row],
+                    float(bank_column[row]),
+                    None if shares is None else float(shares[row]),
+                )
+                for row in top_k(bank_column, min(N_NEAREST, len(bank_column)))
             )
+        counted = np.empty(0) if shares is None else shares[shares > 0]
         sim = applied = None
         if query is not None or query_id is not None:
             sims = self._sims(self._resolve(query, query_id)[0].text_emb)
@@ -293,7 +301,8 @@ class Engine:
         return Explanation(
             video_id=video_id,
             normaliser=name,
-            sentence=self._why(name, nearest, own),
+            sentence=self._why(name, nearest, made, own),
+            made=made,
             bias=own,
             bias_percentile=float(100 * np.mean(fitted.centred < fitted.centred[column])),
             median_bias=float(np.median(fitted.centred)),
@@ -304,7 +313,9 @@ class Engine:
             n_bank=bias.n_bank,
             beta=bias.beta,
             nearest=nearest,
-            share_shown=sum(near.share for near in nearest),
+            n_counted=len(counted),
+            alike=len(counted) > 0 and bool((counted == counted[0]).all()),
+            share_shown=sum(near.share or 0.0 for near in nearest),
             applied=applied,
             sim=sim,
         )
@@ -360,6 +371,9 @@ class Engine:
             SettingsError: a beta is out of range.
         """
         settings = replace(self.checked(settings), top=1)
+        normaliser = parse_spec(settings.right)
+        if hasattr(normaliser, "beta"):  # a beta of its own would win over those of the curve
+            settings = replace(settings, right=spec_of(replace(normaliser, beta=None)))
         return r1_curve(self, "beta", settings, tuple(float(beta) for beta in betas))
 
     # -- inside
@@ -425,27 +439,25 @@ class Engine:
         """
         return ProductRows(text_emb, self._emb).read_rows(0, len(text_emb))
 
-    def fit(self, name: str, settings: Settings) -> _Fitted:
-        """The fitted normaliser of these settings, made once."""
-        n_bank = settings.bank_size or self.n_bank
-        beta = None if name == "none" else settings.beta
-        key = (name, beta, settings.k, n_bank)
+    def fit(self, word: str, settings: Settings) -> _Fitted:
+        """A fitted normaliser, under these settings where its word does not say otherwise."""
+        key = (normaliser_of(word, settings), settings.bank_size or self.n_bank)
         return self._fitted.get(key, lambda: self._make_fitted(*key))
 
-    def _make_fitted(self, name: str, beta: float | None, k: int, n_bank: int) -> _Fitted:
-        n_gallery = len(self.gallery)
+    def _make_fitted(self, normaliser: Normaliser, n_bank: int) -> _Fitted:
+        n_gallery, k = len(self.gallery), normaliser.k
         if self.bank is None:
             nothing = np.zeros(n_gallery, dtype=np.float32)
             bias = Bias(nothing, None, nothing.astype(np.int64), "none", None, k, 0)
             return _Fitted(bias, bias.centred, np.zeros(n_gallery, dtype=bool))
-        bias = self._kept_bias(name, beta, k, n_bank)
+        bias = self._kept_bias(normaliser, n_bank)
         is_hub = np.zeros(n_gallery, dtype=bool)
         is_hub[hubness.hubs(bias.k_occurrence, n_bank, k)] = True
         return _Fitted(bias, bias.centred, is_hub)
 
-    def _kept_bias(self, name: str, beta: float | None, k: int, n_bank: int) -> Bias:
+    def _kept_bias(self, normaliser: Normaliser, n_bank: int) -> Bias:
         """A bias from the gallery's folder if one was kept, else fitted now."""
-        on = fitted_on(self.gallery, self.bank, name, beta, k, n_bank)
+        on = fitted_on(self.gallery, self.bank, *word_beta_k(normaliser), n_bank)
         path = bias_path(self.gallery, on)
         if path is not None and path.exists():
             try:
@@ -453,8 +465,15 @@ class Engine:
             except RetrievalError as error:
                 logger.warning("%s", error)
         begun = time.perf_counter()
-        tiles = SimTiles(self.bank.text_emb[:n_bank], self.gallery.video_emb)
-        bias = get_normaliser(name, beta=beta, k=k).fit(tiles)
+        video_emb = self.gallery.video_emb
+        bias = normaliser.fit(
+            Evidence(
+                bank_sims=SimTiles(self.bank.text_emb[:n_bank], video_emb),
+                gallery_sims=SimTiles(video_emb, video_emb)
+                if "gallery" in normaliser.needs
+                else None,
+            )
+        )
         if path is not None and time.perf_counter() - begun >= self.keep_bias_s:
             try:
                 if len(list(path.parent.glob("*.npz"))) < MAX_BIASES:
@@ -499,7 +518,7 @@ class Engine:
                     extras=item.extras,
                 )
             )
-        return Ranking(name, NORMALISERS[name].title, tuple(results))
+        return Ranking(name, title_of(name), tuple(results))
 
     def _ground_truth(self, scores: tuple[np.ndarray, np.ndarray], truth: int) -> GroundTruth:
         correct = np.array([truth])
@@ -511,7 +530,7 @@ class Engine:
             return "No querybank is loaded, so both columns show raw similarity."
         if settings.right == "none":
             return "Raw similarity on the right: nothing is subtracted."
-        title = NORMALISERS[settings.right].title
+        title = title_of(settings.right)
         if settings.strength == 0:
             return f"Strength 0: nothing of {title} is applied."
         if right.bias.active is None:
@@ -530,14 +549,14 @@ class Engine:
         )
 
     @staticmethod
-    def _why(name: str, nearest: tuple[NearCaption, ...], bias: float) -> str:
-        if not nearest:
-            return f"{NORMALISERS[name].title}: there is no penalty, nothing is subtracted."
+    def _why(name: str, nearest: tuple[NearCaption, ...], made: str, bias: float) -> str:
+        if not made:
+            return f"{title_of(name)}: there is no penalty, nothing is subtracted."
+        told = f"the video's bias is {bias:+.3f} against the gallery's mean."
         first = nearest[0]
-        return (
-            f"{100 * first.share:.0f} % of this penalty comes from “{first.caption}”; "
-            f"the video's bias is {bias:+.3f} against the gallery's mean."
-        )
+        if first.share is None:
+            return f"{made} Here {told}"
+        return f"{100 * first.share:.0f} % of this penalty comes from “{first.caption}”; {told}"
 
     def _versions(self) -> dict[str, Any]:
         encoder = self.gallery.encoder
@@ -579,6 +598,18 @@ class Engine:
         gate = right.bias.gate(sims) & (settings.strength > 0)
         raw = sims if settings.left == "none" else left.bias.apply(sims)
         return raw, right.bias.apply(sims, settings.strength), gate
+
+
+def normaliser_of(word: str, settings: Settings) -> Normaliser:
+    """The normaliser of a word; the settings' beta and k hold where the word has neither."""
+    return parse_spec(word, beta=settings.beta, k=settings.k)
+
+
+def word_beta_k(normaliser: Normaliser) -> tuple[str, float | None, int]:
+    """A normaliser as `fitted_on` takes it: its word without beta and k, then those."""
+    shared = {"k": 1, "beta": None} if hasattr(normaliser, "beta") else {"k": 1}
+    beta = getattr(normaliser, "beta", None)
+    return spec_of(replace(normaliser, **shared)), beta, normaliser.k
 
 
 class _Clock:

@@ -183,7 +183,10 @@ def read_captions(path: str | Path) -> list[str]:
 def fitted_on(
     gallery: Gallery, bank: Querybank, normaliser: str, beta: float | None, k: int, n_bank: int
 ) -> dict[str, Any]:
-    """All that a bias depends on; a bias fitted on anything else is refused."""
+    """All that a bias depends on; a bias fitted on anything else is refused.
+
+    `normaliser` is its word without beta and k, for example "nnn:alpha=0.5".
+    """
     return {
         "encoder": gallery.encoder.digest,
         "gallery": gallery.digest,
@@ -200,7 +203,8 @@ def bias_path(gallery: Gallery, on: dict[str, Any]) -> Path | None:
     if gallery.path is None:
         return None
     beta = "auto" if on["beta"] is None else f"{on['beta']:g}"
-    name = f"{on['normaliser']}-beta{beta}-k{on['k']}-n{on['n_bank']}-{on['bank'][:8]}.npz"
+    word = on["normaliser"].replace(":", "-").replace("=", "")
+    name = f"{word}-beta{beta}-k{on['k']}-n{on['n_bank']}-{on['bank'][:8]}.npz"
     return gallery.path / "biases" / name
 
 

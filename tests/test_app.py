@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from retrieval.normalisers import SEARCHABLE
+from retrieval.answers import Settings
 from retrieval.tabs import links
 from retrieval.tabs.library import pick_examples
 from tests.fakes import FakeEncoder
@@ -130,7 +130,7 @@ def visit(page, library):
     """Show a link in the shared page, as a step back to it would."""
 
     def show(search=""):
-        view, problems = links.parse(search, library.names, list(SEARCHABLE))
+        view, problems = links.parse(search, library.names)
         assert problems == []
         if not view.query_id and not view.q:
             view = replace(view, query_id=library.examples(view.gallery, view.bank)[0])
@@ -307,7 +307,7 @@ def test_a_link_restores_tab_and_every_setting(new_page, url):
     page.goto(url + link)
     page.wait_for_selector("[role=tab][aria-selected=true]:has-text('Queries')")
     page.click("#settings button")
-    page.wait_for_function("document.querySelector('#top input[type=number]').value === '4'")
+    page.wait_for_function("document.querySelector('#top input[type=number]')?.value === '4'")
     assert page.input_value("#beta input[type=number]") == "12.5"
     assert page.input_value("#k input[type=number]") == "2"
     assert page.input_value("#bank-size input[type=number]") == "20"
@@ -317,7 +317,7 @@ def test_a_link_restores_tab_and_every_setting(new_page, url):
     assert page.input_value("#strength input[type=number]") == "0.5"
     assert len(ids(page, 1)) in (4, 5)
     wait_address(page, "k=2")
-    assert "tab=queries" not in page.url
+    page.wait_for_function("!location.search.includes('tab=queries')")
 
 
 def test_a_link_that_cannot_be_used_falls_back_with_a_toast(new_page, url, library):
@@ -555,8 +555,6 @@ def test_settings_rank_again_within_300_ms_and_never_encode(page, visit, loading
 
 
 def test_strength_shows_where_each_overtaking_happens(page, visit, library):
-    from retrieval.answers import Settings
-
     engine = library.engine("films")
     visit("?query_id=q4&gallery=films")
     result = engine.rank(query_id="q4")
@@ -667,6 +665,66 @@ def test_blind_hides_all_that_would_tell(page, visit):
     assert page.get_by_role("region", name="Ranking A").count() == 1
     names = [card.get_attribute("aria-label") for card in page.query_selector_all(CARD)]
     assert all(re.fullmatch(r"rank \d+, v\d+", name) for name in names)
+
+
+# ---- any two normalisers -------------------------------------------------------------------------
+
+
+def test_both_columns_take_any_normaliser_with_its_own_settings(new_page, url, library):
+    link = "?query_id=q4&gallery=films&left=csls%3Aneighbours%3D3&right=nnn%3Aalpha%3D0.5"
+    page = go(new_page(), url + link)
+    settings = Settings(left="csls:neighbours=3", right="nnn:alpha=0.5")
+    result = library.engine("films").rank(query_id="q4", settings=settings)
+    expected = tuple([card.id for card in ranking.results] for ranking in result.rankings)
+    assert both(page) == expected
+    page.click("#settings button")
+    page.wait_for_selector("#right-alpha input")
+    assert page.input_value("#left-neighbours input") == "3"
+    assert page.input_value("#right-alpha input") == "0.5"
+    assert page.input_value("#right-neighbours input") == "128"
+    assert page.query_selector("#left-alpha") is None  # CSLS has none
+    assert page.query_selector("#beta") is None  # neither has one
+    page.fill("#right-neighbours input", "2")
+    page.keyboard.press("Tab")
+    wait_address(page, "right=nnn%3Aalpha%3D0.5%3Aneighbours%3D2")
+    settings = replace(settings, right="nnn:alpha=0.5:neighbours=2")
+    result = library.engine("films").rank(query_id="q4", settings=settings)
+    page.wait_for_selector("h2:has-text('(alpha 0.5, neighbours 2)')")
+    assert ids(page, 2) == [card.id for card in result.rankings[1].results]
+    page.click("#right input")
+    page.click("[role=option]:has-text('QB-Norm')")
+    page.wait_for_selector("#beta")
+    page.wait_for_selector("#right-theta input")
+    assert page.query_selector("#right-alpha") is None
+    wait_address(page, "left=csls%3Aneighbours%3D3")
+    page.wait_for_function("!location.search.includes('right=')")
+    page.fill("#right-theta input", "1.5")
+    page.keyboard.press("Tab")
+    page.wait_for_selector(".toast-wrap :text('theta must be a whole number')")
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        ("csls", "0.5 times the mean of its similarities to its 10 nearest bank captions"),
+        ("dn", "0.25 times the mean of its similarities to all 30 bank captions"),
+        ("nnn", "0.75 times the mean of its similarities to its 30 nearest bank captions"),
+    ],
+)
+def test_why_is_true_of_means_too(page, visit, library, right, words):
+    visit(f"?query_id=q4&gallery=films&right={right}")
+    video = ids(page, 1)[0]
+    page.click(f".hl-column:nth-child(1) [data-id={video}] [data-why]")
+    page.wait_for_selector("#why .hl-panel:has-text('each of them counts alike')")
+    answer = library.engine("films").explain(video, Settings(right=right), query_id="q4")
+    text = page.inner_text("#why")
+    assert words in text
+    share = f"{100 * answer.nearest[0].share:.1f} % is the weight of"
+    assert text.count(share) == 3 and "of this penalty comes from" not in text
+    sim, taken, score = map(
+        float, re.search(r"similarity (\S+) [−+] (\S+) = score (-?\d+\.\d+)", text).groups()
+    )
+    assert min(abs(sim - taken - score), abs(sim + taken - score)) < 0.0015
 
 
 # ---- bad input -----------------------------------------------------------------------------------

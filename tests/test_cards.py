@@ -148,10 +148,32 @@ def test_the_panel_adds_up(engine, active):
 
 def test_the_panel_says_when_nothing_was_taken_off(active):
     answer = Explanation(
-        *("v9", "qbnorm", "", 0.25, 40.0, 0.0, 0, 1.0, False, 1, 50, 8.0),
-        *((NearCaption("a <dog>", 0.5, 0.9),), 0.9, 0.0, 0.4),
+        *("v9", "qbnorm", "", "Made <so>.", 0.25, 40.0, 0.0, 0, 1.0, False, 1, 50, 8.0),
+        *((NearCaption("a <dog>", 0.5, 0.9),), 50, False, 0.9, 0.0, 0.4),
     )
     shown = cards.explanation_html(answer, active)
     assert "nothing is taken off its similarity of 0.400" in shown
     assert "a &lt;dog&gt;" in shown
     assert "the other 49 captions hold the rest" in shown
+    assert "Made &lt;so&gt;." in shown
+
+
+@pytest.mark.parametrize(
+    ("shares", "n_counted", "alike", "words"),
+    [
+        ((0.5, 0.5), 2, True, "<b>50.0 %</b> is the weight of <q>c0</q>"),
+        ((0.0002, 0.0002), 5000, True, "<b>0.02 %</b> is the weight of <q>c0</q>"),
+        ((1.0, 0.0), 1, True, "Together 100.0 %; that is all of it"),
+        ((None, None), 0, False, "Its nearest bank captions:"),
+    ],
+)
+def test_the_panel_names_shares_only_where_there_are_any(active, shares, n_counted, alike, words):
+    near = tuple(NearCaption(f"c{n}", 0.5, share) for n, share in enumerate(shares))
+    answer = Explanation(
+        *("v9", "x", "", "Made so.", 0.25, 40.0, 0.0, 0, 1.0, False, 1, 5000, None),
+        *(near, n_counted, alike, sum(share or 0 for share in shares), 0.1, 0.4),
+    )
+    shown = cards.explanation_html(answer, active)
+    assert words in shown
+    assert ("Together" in shown) == (n_counted > 0)
+    assert ("c1" in shown) == (shares[1] != 0.0)

@@ -13,6 +13,7 @@ from retrieval.answers import MAX_QUERY, clean_query
 from retrieval.engine import Engine, Settings, open_engine
 from retrieval.errors import GalleryError, ModelError, QueryError, SettingsError
 from retrieval.gallery import EncoderId, Gallery, Item, Queries, open_gallery, write_gallery
+from retrieval.normalisers import SEARCHABLE, Evidence, Normaliser, parse_spec, title_of
 from retrieval.querybank import Querybank, write_querybank
 from tests.fakes import FakeEncoder, make_bank, make_engine, make_gallery, sentences
 
@@ -259,6 +260,71 @@ def test_raw_has_no_penalty_to_explain(engine):
         engine.explain("v99")
 
 
+WORDS = [*SEARCHABLE, "nnn:alpha=0.5:neighbours=8", "qbnorm:beta=20", "qbnorm:k=2:theta=2"]
+
+
+@pytest.mark.parametrize("right", WORDS)
+@pytest.mark.parametrize("left", ["csls", "qbnorm:beta=50"])
+def test_any_two_normalisers_stand_side_by_side(engine, left, right):
+    """Both columns are what the normaliser gives on the plain matrices."""
+    settings = Settings(left=left, right=right, beta=7.0, top=30)
+    answer = engine.rank(query_id="q3", settings=settings)
+    sims = engine.gallery.queries.text_emb[3:4].astype(float) @ engine.gallery.video_emb.T
+    bank_sims = engine.bank.text_emb.astype(float) @ engine.gallery.video_emb.T
+    gallery_sims = engine.gallery.video_emb.astype(float) @ engine.gallery.video_emb.T
+    evidence = Evidence(bank_sims=bank_sims, gallery_sims=gallery_sims)
+    for ranking, word in zip(answer.rankings, (left, right), strict=True):
+        expected = parse_spec(word, beta=7.0).fit(evidence).apply(sims)[0]
+        shown = {int(result.id[1:]): result.score for result in ranking.results}
+        found = np.array([shown[column] for column in range(30)])
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+        assert ranking.title == title_of(word) and ranking.normaliser == word
+    if right == "none":
+        return
+    why = engine.explain("v5", settings, query_id="q3")
+    assert why.sim - why.applied == pytest.approx(
+        next(result.score for result in answer.rankings[1].results if result.id == "v5"), abs=1e-6
+    )
+    assert why.made.endswith(".") and len(why.nearest) == 3
+    assert {near.share is None for near in why.nearest} == {why.n_counted == 0}
+
+
+def test_a_bias_is_kept_under_all_its_settings(tmp_path):
+    engine = make_engine(tmp_path, keep_bias_s=0.0)
+    words = ["nnn", "nnn:alpha=0.5", "nnn:neighbours=8", "qbnorm:beta=20", "qbnorm:theta=2"]
+    answers = [
+        engine.rank(query_id="q1", settings=Settings(right=word, beta=9.0)) for word in words
+    ]
+    kept = {path.name.split("-k1-")[0] for path in (tmp_path / "gallery" / "biases").iterdir()}
+    assert kept == {
+        *("none-betaauto", "nnn-betaauto", "nnn-alpha0.5-betaauto", "nnn-neighbours8-betaauto"),
+        *("qbnorm-beta20", "qbnorm-theta2-beta9"),
+    }
+    again = Engine(open_gallery(tmp_path / "gallery"), engine.bank)
+    for word, answer in zip(words, answers, strict=True):
+        asked = again.rank(query_id="q1", settings=Settings(right=word, beta=9.0))
+        assert asked.to_dict() == answer.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("sinking", "unknown normaliser 'sinking'"),
+        ("nnn:beta=3", "no setting of nnn"),
+        ("nnn:alpha", "no setting of nnn"),
+        ("nnn:neighbours=0", "neighbours must be a whole number, 1 or more"),
+        ("qbnorm:beta=nan", "beta must be a positive number"),
+        (3, "unknown normaliser '3'"),
+        ("qbnorm" + ":theta=1" * 5000, "unknown normaliser"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused(word, words):
+    for side in ("left", "right"):
+        with pytest.raises(SettingsError, match=words) as caught:
+            Settings(**{side: word}).validated()
+        assert len(str(caught.value)) < 300
+
+
 # ---- all stored queries
 
 
@@ -358,7 +424,7 @@ def test_a_text_is_embedded_once_and_a_bias_fitted_once(tmp_path, monkeypatch):
     for strength in (0.2, 0.4):
         engine.rank("red  dog runs ", settings=Settings(strength=strength, top=3))
     assert encoder.n_encoded == before + 1
-    assert sorted(key[0] for key in fitted) == ["none", "qbnorm"]
+    assert sorted(normaliser.name for normaliser, _ in fitted) == ["none", "qbnorm"]
 
 
 def test_the_store_is_bounded_and_forgets_the_least_recently_used():
@@ -386,7 +452,7 @@ def test_a_slow_bias_is_kept_on_disk_and_used_again(tmp_path, monkeypatch, caplo
     def refit(*_args, **_settings):
         raise AssertionError("fitted again")
 
-    monkeypatch.setattr(engine_module, "get_normaliser", refit)
+    monkeypatch.setattr(Normaliser, "fit", refit)
     again = Engine(open_gallery(tmp_path / "gallery"), first.bank)
     assert again.rank(query_id="q1", settings=Settings(beta=20.0)).to_dict() == answer.to_dict()
     monkeypatch.undo()

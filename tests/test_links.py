@@ -6,11 +6,10 @@ from retrieval.tabs import links
 from retrieval.tabs.links import View
 
 GALLERIES = {"films": ["films-bank", "other-bank"], "bare": []}
-NORMALISERS = ["none", "inverted_softmax", "qbnorm"]
 
 
 def parse(search):
-    return links.parse(search, GALLERIES, NORMALISERS)
+    return links.parse(search, GALLERIES)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +18,7 @@ def parse(search):
         View(gallery="films", bank="films-bank", q="a dog & a cat? 100 % 'sure' + ü 😀"),
         View(gallery="bare", query_id="msrvtt:8123/3"),
         View(
-            *("two kites", "", "films", "other-bank", "inverted_softmax", "none"),
+            *("two kites", "", "films", "other-bank", "nnn:alpha=0.5:neighbours=8", "csls"),
             *(20.5, 3, 17, 25, 0.37, "hubness", True),
         ),
     ],
@@ -53,7 +52,10 @@ def test_an_empty_address_is_the_first_gallery_with_its_first_bank():
         ("?n=101", "n", 10, "1 to 100"),
         ("?n=%D9%A3", "n", 10, "whole number"),  # a digit, but not one of ours
         ("?strength=1.01", "strength", 1.0, "0 to 1"),
-        ("?left=best", "left", "none", "known: none, inverted_softmax, qbnorm"),
+        ("?left=best", "left", "none", "unknown normaliser 'best'"),
+        ("?left=nnn:alpha=much", "left", "none", "alpha must be a number"),
+        ("?right=nnn:colour=1", "right", "qbnorm", "no setting of nnn"),
+        ("?right=" + "x" * 5000, "right", "qbnorm", "unknown normaliser"),
         ("?gallery=moon", "gallery", "films", "known: films, bare"),
         ("?bank=moon", "bank", "films-bank", "films-bank"),
         ("?tab=upload", "tab", "compare", "tab=upload"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,14 @@ from retrieval.metrics import t2v_ranks
 from retrieval.normalisers import (
     NORMALISERS,
     SEARCHABLE,
+    Evidence,
     fit_all,
     get_normaliser,
+    knobs,
     parse_spec,
     penalty_shares,
     spec_of,
+    title_of,
 )
 from retrieval.similarity import SimTiles, unit_rows
 from retrieval.tiles import mean_std
@@ -238,6 +243,38 @@ def test_penalty_shares_say_how_much_of_the_bias_each_caption_holds(rng):
     np.testing.assert_allclose(shares, expected)
     assert penalty_shares(bank_sims[:, 2], 1e6).sum() == pytest.approx(1)
     np.testing.assert_array_equal(penalty_shares(np.array([0.5, 0.5]), 20), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("spec", [*SEARCHABLE, "nnn:neighbours=4", "csls:neighbours=1"])
+def test_weights_say_how_the_bias_moves_with_each_caption(rng, spec):
+    """Whatever a method claims of single captions must be how its bias really behaves."""
+    bank_sims, _ = random_sims(rng)
+    normaliser = parse_spec(spec, beta=4.0)
+    weights = normaliser.weights(bank_sims[:, 2], 4.0)
+    assert normaliser.in_words(13, 4.0).endswith(".")
+    if weights is None or spec == "none":
+        return
+    evidence = Evidence(bank_sims=bank_sims, gallery_sims=np.eye(9))
+    before, moved = normaliser.fit(evidence).values[2], np.empty(len(bank_sims))
+    for row in range(len(bank_sims)):
+        nudged = bank_sims.copy()
+        nudged[row, 2] += 1e-6
+        moved[row] = normaliser.fit(replace(evidence, bank_sims=nudged)).values[2] - before
+    np.testing.assert_allclose(weights, moved / moved.sum(), atol=1e-4)
+    assert weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", NORMALISERS)
+def test_knobs_tell_a_form_all_it_needs(name):
+    for each in knobs(name):
+        assert each.kind in (int, float, bool) and each.unit and each.help
+        assert each.default is None or isinstance(each.default, each.kind)
+    assert title_of(name) == NORMALISERS[name].title
+
+
+def test_a_title_tells_the_settings_that_are_not_the_default_ones():
+    assert title_of("nnn:neighbours=8:alpha=0.5").endswith("(alpha 0.5, neighbours 8)")
+    assert title_of("qbnorm:beta=20") == "QB-Norm (beta 20)"
 
 
 @pytest.mark.parametrize("beta", [0, -1, np.nan, np.inf])

@@ -19,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
     parser.add_argument("--model", help=f"{MODEL_HELP.replace('default', 'for example')}")
-    parser.add_argument("--normaliser", default="qbnorm", help="of the right ranking (qbnorm)")
+    parser.add_argument(
+        "--normaliser",
+        default="qbnorm",
+        metavar="NAME[:KNOB=VALUE]",
+        help="of the right ranking, for example nnn:alpha=0.5 (default: qbnorm)",
+    )
     parser.add_argument("--left", default="none", help="of the left ranking (default: none, raw)")
     add_normaliser_arguments(parser)
     parser.add_argument("--top", type=int, default=10, help="results, 1 to 100 (default: 10)")

@@ -6,11 +6,14 @@ from retrieval.normalisers.inverted_softmax import penalty_shares
 from retrieval.normalisers.specs import (
     NORMALISERS,
     SEARCHABLE,
+    Knob,
     check_searchable,
     get_normaliser,
+    knobs,
     normalise,
     parse_spec,
     spec_of,
+    title_of,
 )
 
 __all__ = [
@@ -18,12 +21,15 @@ __all__ = [
     "SEARCHABLE",
     "Bias",
     "Evidence",
+    "Knob",
     "Normaliser",
     "check_searchable",
     "fit_all",
     "get_normaliser",
+    "knobs",
     "normalise",
     "parse_spec",
     "penalty_shares",
     "spec_of",
+    "title_of",
 ]

@@ -171,6 +171,26 @@ class Normaliser:
         """Normalised scores of [n_queries, n_gallery] raw similarities, a new array."""
         return self.fit(evidence).apply(sims)
 
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """How much each bank caption counts in one item's bias: the bias moves by weight * change
+        (times a constant of the method) when the caption's similarity to the item does.
+
+        Args:
+            bank_column: [n_bank] similarities of the bank captions to the item.
+            beta: inverse temperature of the fitted bias.
+
+        Returns:
+            [n_bank] float64 that sum to one; None where the bias is no mean over captions.
+        """
+        return None
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about, a sentence for people."""
+        return (
+            f"{self.title} ({self.paper}) gives each video one number that does not split into "
+            "shares of single bank captions."
+        )
+
 
 def bias_of(
     normaliser: Any,

@@ -55,6 +55,17 @@ class InvertedSoftmax(Normaliser):
         counts, values = yield TopItems(self.k), LogMean(beta)
         return bias_of(self, evidence, values, counts, active=self._active(counts), beta=beta)
 
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """The shares of a soft maximum."""
+        return penalty_shares(bank_column, beta)
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about."""
+        return (
+            f"Its bias is a soft maximum of its similarities to all {n_bank:,} bank captions, at "
+            f"beta {beta:.4g}."
+        )
+
     def _active(self, counts: np.ndarray) -> np.ndarray | None:
         return None
 

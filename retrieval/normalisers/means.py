@@ -46,3 +46,14 @@ class DN(Normaliser):
         """Ask for k-occurrence and the mean of every column."""
         counts, means = yield TopItems(self.k), Mean()
         return bias_of(self, evidence, self.alpha * means, counts)
+
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """All captions count alike."""
+        return np.full(len(bank_column), 1 / len(bank_column))
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about."""
+        return (
+            f"Its bias is {self.alpha:g} times the mean of its similarities to all {n_bank:,} bank "
+            "captions; each of them counts alike."
+        )

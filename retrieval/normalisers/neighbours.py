@@ -26,6 +26,24 @@ def neighbours_knob(default: int) -> int:
     return knob(default, "bank captions", "nearest bank captions of an item that are averaged")
 
 
+def nearest_alike(bank_column: np.ndarray, neighbours: int) -> np.ndarray:
+    """[n_bank] weights: the same for the nearest captions, zero for all others."""
+    count = min(neighbours, len(bank_column))
+    weights = np.zeros(len(bank_column))
+    weights[np.argsort(-bank_column, kind="stable")[:count]] = 1 / count
+    return weights
+
+
+def mean_in_words(share: float, count: int) -> str:
+    """How a bias comes about that is a share of the mean over the nearest captions."""
+    if count == 1:
+        return f"Its bias is {share:g} times its similarity to its nearest bank caption."
+    return (
+        f"Its bias is {share:g} times the mean of its similarities to its {count:,} nearest bank "
+        "captions; each of them counts alike."
+    )
+
+
 @dataclass(frozen=True)
 class NNN(Normaliser):
     """Nearest neighbour normalisation: b[j] = alpha * r[j].
@@ -56,6 +74,14 @@ class NNN(Normaliser):
         counts, nearest = yield TopItems(self.k), Nearest(self.neighbours)
         return bias_of(self, evidence, self.alpha * nearest.mean(axis=1), counts)
 
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """The nearest captions count alike."""
+        return nearest_alike(bank_column, self.neighbours)
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about."""
+        return mean_in_words(self.alpha, min(self.neighbours, n_bank))
+
 
 @dataclass(frozen=True)
 class CSLS(Normaliser):
@@ -82,3 +108,11 @@ class CSLS(Normaliser):
         """Ask for k-occurrence and the largest entries of every column."""
         counts, nearest = yield TopItems(self.k), Nearest(self.neighbours)
         return bias_of(self, evidence, 0.5 * nearest.mean(axis=1), counts)
+
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """The nearest captions count alike."""
+        return nearest_alike(bank_column, self.neighbours)
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about."""
+        return mean_in_words(0.5, min(self.neighbours, n_bank))

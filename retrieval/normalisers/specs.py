@@ -2,7 +2,7 @@
 
 import types
 import typing
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,35 @@ def check_searchable(name: Any) -> None:
         f"{kind.title} {why}, so it normalises whole matrices only; for a search choose one of "
         f"{', '.join(SEARCHABLE)}"
     )
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting of a normaliser, as a form asks for it."""
+
+    name: str
+    kind: type  # int, float or bool
+    default: Any  # of the paper; None where it is worked out from the bank
+    unit: str
+    help: str
+
+
+def knobs(name: str) -> tuple[Knob, ...]:
+    """The settings of a normaliser, in the order of its fields."""
+    kinds = _types(_kind(name))
+    return tuple(
+        Knob(
+            each.name, kinds[each.name], each.default, each.metadata["unit"], each.metadata["help"]
+        )
+        for each in fields(_kind(name))
+    )
+
+
+def title_of(spec: str) -> str:
+    """A normaliser's title, with those of its settings that are not the default ones."""
+    name, _, settings = spec_of(parse_spec(spec)).partition(":")
+    told = settings.replace(":", ", ").replace("=", " ")
+    return f"{_kind(name).title} ({told})" if told else _kind(name).title
 
 
 def parse_spec(spec: str, **shared: float | None) -> Normaliser:

@@ -36,7 +36,8 @@ def publish(library: Library) -> None:
             gallery: name of an open gallery; empty means the first.
             bank: name of a querybank that fits it; empty means the first.
             left: normaliser of the first ranking, "none" for raw similarity.
-            normaliser: normaliser of the second ranking: none, inverted_softmax, qbnorm.
+            normaliser: normaliser of the second ranking, a name with settings of its own where
+                they are not the usual ones: qbnorm, csls:neighbours=5, nnn:alpha=0.5.
             beta: inverse temperature per unit of similarity; null means scale-free.
             k: bank captions vote for their k best videos.
             bank_size: bank captions in use; null means all.

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from retrieval.figures import Figure
-from retrieval.normalisers import NORMALISERS
+from retrieval.normalisers import title_of
 
 # Gradio's plot has no click event; this one survives its re-drawing (the plot's script loads late).
 # The buttons in the chart's table do the same for those who use no pointer.
@@ -136,8 +136,7 @@ def tiles(numbers: Sequence[Number]) -> str:
 
 
 def ranking_names(left: str, right: str) -> tuple[str, str]:
-    """What charts call the left and the right ranking, from the normalisers' titles."""
+    """What charts call the left and the right ranking, from the normalisers' words."""
     return tuple(
-        NORMALISERS[name].title if name == "none" else f"With {NORMALISERS[name].title}"
-        for name in (left, right)
+        title_of(name) if name == "none" else f"With {title_of(name)}" for name in (left, right)
     )

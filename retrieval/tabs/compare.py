@@ -13,7 +13,7 @@ import gradio as gr
 from retrieval.answers import MAX_QUERY, MAX_TOP
 from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
-from retrieval.tabs.context import Context, guarded
+from retrieval.tabs.context import Context, every_own_knob, guarded, labels_of, own_knobs
 from retrieval.tabs.handlers import Handlers, live
 from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
@@ -51,7 +51,7 @@ def build_top(library: Library, title: str) -> Context:
     names = library.names
     first = next(iter(names))
     banks = names[first]
-    methods = [(_method_title(name), name) for name in SEARCHABLE]
+    methods = [(kind.title, name) for name, kind in SEARCHABLE.items()]
     gr.HTML(f"<header class='hl-top'><h1>{escape(title)}</h1></header>", elem_id="title")
     bridge = gr.HTML(
         {"link": "", "history": "", "why": ""},
@@ -78,9 +78,10 @@ def build_top(library: Library, title: str) -> Context:
     chips = gr.HTML("", elem_id="chips", apply_default_css=False)
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         with gr.Row():
-            left = gr.Dropdown(methods, value=links.LEFT, label="Left column", elem_id="left")
-            right = gr.Dropdown(methods, value=links.RIGHT, label="Right column", elem_id="right")
-            top = gr.Slider(1, MAX_TOP, View.n, step=1, label="Videos shown", elem_id="top")
+            left, left_knobs = _build_side("left", methods, links.LEFT)
+            right, right_knobs = _build_side("right", methods, links.RIGHT)
+            with gr.Column(min_width=240):
+                top = gr.Slider(1, MAX_TOP, View.n, step=1, label="Videos shown", elem_id="top")
         with gr.Row():
             scale_free = gr.Checkbox(
                 True,
@@ -147,7 +148,28 @@ def build_top(library: Library, title: str) -> Context:
         strength=strength,
         bridge=bridge,
         scene=gr.State(None),
+        left_knobs=left_knobs,
+        right_knobs=right_knobs,
     )
+
+
+def _build_side(side: str, methods: list, first: str) -> tuple[gr.Dropdown, dict[str, gr.Number]]:
+    """A column's menu, and a field for every setting that some normaliser of it has."""
+    known = own_knobs(first)
+    with gr.Column(min_width=240):
+        menu = gr.Dropdown(methods, value=first, label=f"{side.capitalize()} column", elem_id=side)
+        with gr.Row():
+            fields = {
+                name: gr.Number(
+                    known[name].default if name in known else None,
+                    visible=name in known,
+                    min_width=150,
+                    elem_id=f"{side}-{name.replace('_', '-')}",
+                    **(labels_of(known[name]) if name in known else {"label": name}),
+                )
+                for name in every_own_knob()
+            }
+    return menu, fields
 
 
 def build(context: Context) -> Parts:
@@ -179,10 +201,12 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
         *(parts.status, parts.results, parts.why, context.note, context.bridge, context.scene),
         *(context.scale_free, context.beta),
     ]
+    knobs = [*context.left_knobs.values(), *context.right_knobs.values()]
+    methods = [context.left, context.right, *knobs]
     view = [
-        *(context.query, context.chips, context.gallery, context.bank, context.left),
-        *(context.right, context.k, context.bank_size, context.top, context.strength),
-        context.blind,
+        *(context.query, context.chips, context.gallery, context.bank),
+        *(context.k, context.bank_size, context.top, context.strength),
+        *(context.blind, *methods),
     ]
     everything = [*ranked, context.tabs, *view]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
@@ -216,8 +240,16 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
         **latest,
     )
     rerank = {"concurrency_id": "rerank", "concurrency_limit": 4}
+    for side in ("left", "right"):
+        getattr(context, side).input(
+            handlers.pick_method(side),
+            [context.bridge, *context.settings],
+            [*ranked, *methods],
+            **rerank,
+            **latest,
+        )
     for component in context.settings:
-        if component not in (context.gallery, context.bank):
+        if component not in (context.gallery, context.bank, context.left, context.right):
             component.input(
                 handlers.own_beta if component is context.beta else handlers.rerank,
                 [context.bridge, *context.settings],
@@ -235,7 +267,3 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
             [context.bridge, context.scene],
             **quiet,
         )
-
-
-def _method_title(name: str) -> str:
-    return SEARCHABLE[name].title

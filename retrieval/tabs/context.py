@@ -11,13 +11,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import gradio as gr
 
-from retrieval.answers import Settings
+from retrieval.answers import Settings, searchable
 from retrieval.engine import Engine
-from retrieval.errors import RetrievalError
-from retrieval.normalisers import SEARCHABLE
+from retrieval.errors import RetrievalError, SettingsError
+from retrieval.normalisers import SEARCHABLE, Knob, get_normaliser, knobs, parse_spec, spec_of
 from retrieval.tabs import links
 from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
@@ -46,6 +47,8 @@ class Context:
     strength: gr.Slider
     bridge: gr.HTML  # value {"link", "history", "why"}; always mounted, so scripts can rely on it
     scene: gr.State  # View without query and strength: changes when other tabs must be drawn anew
+    left_knobs: dict[str, gr.Number]  # own settings of the left normaliser, by name
+    right_knobs: dict[str, gr.Number]
     tabs: gr.Tabs | None = None
 
     @property
@@ -54,22 +57,25 @@ class Context:
         return [
             *(self.gallery, self.bank, self.left, self.right, self.scale_free, self.beta),
             *(self.k, self.bank_size, self.top, self.strength, self.blind),
+            *(*self.left_knobs.values(), *self.right_knobs.values()),
         ]
 
-    def read(
-        self, gallery, bank, left, right, scale_free, beta, k, bank_size, top, strength, blind
-    ) -> View:
+    def read(self, *values) -> View:
         """The view that the settings' values describe; a browser's promises are checked again.
 
         Raises:
             GalleryError, SettingsError: a value that the components cannot have sent.
         """
+        gallery, bank, left, right, scale_free, beta, k, bank_size, top, strength, blind = values[
+            : -len(self.left_knobs) - len(self.right_knobs)
+        ]
+        on_left, on_right = self.knob_values(values)
         gallery, bank = str(gallery), str(bank or "")
         engine = self.library.engine(gallery, bank)
         whole_bank = engine.n_bank == 0 or bank_size == engine.n_bank
         settings = Settings(
-            left=left,
-            right=right,
+            left=word_of(left, on_left),
+            right=word_of(right, on_right),
             beta=None if scale_free else beta,
             k=k,
             bank_size=None if whole_bank else bank_size,
@@ -89,6 +95,15 @@ class Context:
             blind=bool(blind),
         )
 
+    def knob_values(self, values: Sequence) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings' values of the left and the right normaliser's own knobs."""
+        n_right = len(self.right_knobs)
+        left = values[-len(self.left_knobs) - n_right : -n_right]
+        right = values[-n_right:]
+        return dict(zip(self.left_knobs, left, strict=True)), dict(
+            zip(self.right_knobs, right, strict=True)
+        )
+
     def n_bank(self, gallery: str, bank: str) -> int:
         opened = self.library.bank(gallery, bank or next(iter(self.library.names[gallery]), ""))
         return 0 if opened is None else len(opened)
@@ -98,7 +113,7 @@ class Context:
 
     def parse(self, search: str) -> tuple[View, list[str]]:
         """Link -> view; see links.parse."""
-        return links.parse(search, self.library.names, list(SEARCHABLE))
+        return links.parse(search, self.library.names)
 
     def on_scene(self, tab: str, fn: Callable, outputs: Sequence, **event) -> None:
         """Run `fn(engine, settings) -> outputs` when `tab` opens and when its settings change.
@@ -118,6 +133,65 @@ class Context:
             api_visibility="private",
             **{"concurrency_id": "draw", "concurrency_limit": 2, **event},
         )
+
+
+SHARED_KNOBS = ("beta", "k")  # both columns use the same, and each has a slider
+
+
+def own_knobs(name: str) -> dict[str, Knob]:
+    """The settings of a normaliser that no slider of the page is for, by name."""
+    return {each.name: each for each in knobs(name) if each.name not in SHARED_KNOBS}
+
+
+def has_knobs(word: str) -> set[str]:
+    """Names of all settings of a word's normaliser."""
+    return {each.name for each in knobs(word.partition(":")[0])}
+
+
+def every_own_knob() -> tuple[str, ...]:
+    """Names of the own settings of all normalisers that the page offers."""
+    return tuple(dict.fromkeys(knob for name in SEARCHABLE for knob in own_knobs(name)))
+
+
+def word_of(name: Any, values: dict[str, Any]) -> str:
+    """A normaliser's word from the page's components.
+
+    Args:
+        name: its short name, not checked yet.
+        values: own setting -> number, or None for the default; others are left aside.
+
+    Raises:
+        SettingsError: the name or a value cannot be used.
+    """
+    word = searchable(name)
+    used = {}
+    for each in own_knobs(word.partition(":")[0]).values():
+        value = values.get(each.name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise SettingsError(f"{each.name} must be a number, got {str(value)[:40]!r}")
+        if each.kind is int and value != int(value):
+            raise SettingsError(f"{each.name} must be a whole number, got {value:g}")
+        used[each.name] = each.kind(value)
+    return spec_of(get_normaliser(word.partition(":")[0], **used))
+
+
+def knob_updates(word: str, components: dict[str, gr.Number]) -> list:
+    """Show the settings that a normaliser has, with its values; hide the others."""
+    name = word.partition(":")[0]
+    known, made = own_knobs(name), parse_spec(word)
+    return [
+        gr.update(visible=False)
+        if knob not in known
+        else gr.update(visible=True, value=getattr(made, knob), **labels_of(known[knob]))
+        for knob in components
+    ]
+
+
+def labels_of(knob: Knob) -> dict[str, str]:
+    """What a form says about a setting."""
+    return {"label": f"{knob.name.replace('_', ' ').capitalize()}, {knob.unit}", "info": knob.help}
 
 
 def settings_of(view: View) -> Settings:

@@ -16,7 +16,6 @@ from starlette.routing import Route
 from retrieval.answers import SearchResult
 from retrieval.errors import QueryError, RetrievalError
 from retrieval.export import poster_uris, to_csv, to_html, to_json
-from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
 from retrieval.tabs.context import log_unexpected, sentence, settings_of
 from retrieval.tabs.library import Library
@@ -49,7 +48,7 @@ def download_route(library: Library) -> Route:
 
 def _make(library: Library, kind: str, request: Request) -> tuple[str, str]:
     """The file's text and its name without suffix."""
-    view, problems = links.parse(dict(request.query_params), library.names, list(SEARCHABLE))
+    view, problems = links.parse(dict(request.query_params), library.names)
     if problems:  # a file must not quietly hold another view than its address says
         raise QueryError(problems[0])
     result = library.engine(view.gallery, view.bank).rank(

@@ -17,7 +17,15 @@ from retrieval.answers import SearchResult, clean_query
 from retrieval.cards import Media, columns_html, explanation_html, status_html, unknown_words_html
 from retrieval.errors import QueryError, RetrievalError, SettingsError
 from retrieval.tabs import links
-from retrieval.tabs.context import Context, log_unexpected, scene_of, sentence, settings_of
+from retrieval.tabs.context import (
+    Context,
+    has_knobs,
+    knob_updates,
+    log_unexpected,
+    scene_of,
+    sentence,
+    settings_of,
+)
 from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
@@ -32,6 +40,7 @@ class Handlers:
         self.context = context
         self.library = context.library
         self.n_ranked = 8  # outputs of an answer, see wire
+        self.n_methods = 2 + len(context.left_knobs) + len(context.right_knobs)
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -75,6 +84,24 @@ class Handlers:
         settings = list(settings)
         settings[self.context.settings.index(self.context.scale_free)] = False
         return self.rerank(bridge, *settings, beta_moved=True)
+
+    def pick_method(self, side: str):
+        """A handler for another normaliser in the column `side`: it starts with its own defaults,
+        and its settings are shown in the place of those of the one before.
+        """
+        fields = getattr(self.context, f"{side}_knobs")
+        places = [n for n, each in enumerate(self.context.settings) if each in fields.values()]
+
+        def pick(bridge, *settings) -> list:
+            settings = [None if n in places else value for n, value in enumerate(settings)]
+            ranked = self.rerank(bridge, *settings)
+            try:
+                view = self.context.read(*settings)
+            except RetrievalError:  # told already
+                return [*ranked, *[gr.skip()] * self.n_methods]
+            return [*ranked, *self._method_updates(view)]
+
+        return pick
 
     def pick_gallery(self, bridge, gallery) -> list:
         """Another gallery starts with its own worked example."""
@@ -213,6 +240,9 @@ class Handlers:
             view = replace(view, q="", query_id=result.query_id)
         panel = self._explain(view, why) if why else ""
         beta = view.beta or result.beta_used
+        # Both columns use it, where they have one at all.
+        has_beta = any("beta" in has_knobs(word) for word in (view.left, view.right))
+        shown = gr.update(visible=has_beta)
         return [
             live(status_html(result, view.blind)),
             self._results_html(view, result),
@@ -220,8 +250,10 @@ class Handlers:
             unknown_words_html(result),
             self._bridge(view, history, why),
             scene_of(view),
-            view.beta is None,
-            gr.skip() if beta is None or beta_moved else gr.update(value=round(beta, 2)),
+            gr.update(value=view.beta is None, visible=has_beta),
+            shown
+            if beta is None or beta_moved
+            else gr.update(value=round(beta, 2), visible=has_beta),
         ]
 
     def _nothing_asked(self, view: View, history: str) -> list:
@@ -304,8 +336,6 @@ class Handlers:
             self._chips_of(view.gallery, view.bank),
             gr.update(value=view.gallery),
             gr.update(choices=banks, value=view.bank or None),
-            gr.update(value=view.left),
-            gr.update(value=view.right),
             gr.update(value=view.k, maximum=min(links.MAX_K, n_gallery)),
             gr.update(
                 value=view.bank_size or max(n_bank, 1),
@@ -315,6 +345,16 @@ class Handlers:
             gr.update(value=view.n),
             gr.update(value=view.strength),
             view.blind,
+            *self._method_updates(view),
+        ]
+
+    def _method_updates(self, view: View) -> list:
+        """The outputs `methods`: both menus and the settings of what they show."""
+        return [
+            gr.update(value=view.left.partition(":")[0]),
+            gr.update(value=view.right.partition(":")[0]),
+            *knob_updates(view.left, self.context.left_knobs),
+            *knob_updates(view.right, self.context.right_knobs),
         ]
 
     def _bridge(self, view: View, history: str, why: str = "") -> dict:

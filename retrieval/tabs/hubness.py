@@ -19,6 +19,7 @@ from retrieval.figures import (
     videos_per_bin,
 )
 from retrieval.gallery import Item
+from retrieval.normalisers import title_of
 from retrieval.tabs.charts import (
     Number,
     clicked,
@@ -30,7 +31,7 @@ from retrieval.tabs.charts import (
     ranking_names,
     tiles,
 )
-from retrieval.tabs.context import Context, guarded, settings_of
+from retrieval.tabs.context import Context, guarded, has_knobs, settings_of
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
@@ -322,6 +323,8 @@ def _bank_outputs(engine: Engine, settings: Settings, names: tuple[str, str]) ->
 
 
 def _beta_outputs(engine: Engine, settings: Settings, names: tuple[str, str]) -> list:
+    if "beta" not in has_knobs(settings.right):
+        return [None, f'<p class="hl-empty">{escape(title_of(settings.right))} has no beta.</p>']
     scale_free = engine.resolved_beta(settings if settings.beta is None else Settings())
     betas = sorted({*BETAS, *([round(scale_free, 1)] if scale_free else [])})
     curve = engine.beta_curve(settings, betas)

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-from retrieval.answers import MAX_BETA, MAX_QUERY, MAX_TOP
+from retrieval.answers import MAX_BETA, MAX_QUERY, MAX_TOP, searchable
+from retrieval.errors import SettingsError
 
 TABS = ("compare", "queries", "hubness")
 BETA_RANGE = (0.001, MAX_BETA)  # per unit of similarity
@@ -30,7 +31,7 @@ class View:
     query_id: str = ""  # id of a stored query; empty when the text was typed
     gallery: str = ""
     bank: str = ""
-    left: str = LEFT  # normaliser of the left column
+    left: str = LEFT  # normaliser of the left column, a word such as "nnn:alpha=0.5"
     right: str = RIGHT  # normaliser of the right column
     beta: float | None = None  # per unit of similarity; None means scale-free
     k: int = 1
@@ -42,9 +43,7 @@ class View:
 
 
 def parse(
-    search: str | Mapping[str, str],
-    galleries: Mapping[str, Sequence[str]],
-    normalisers: Sequence[str],
+    search: str | Mapping[str, str], galleries: Mapping[str, Sequence[str]]
 ) -> tuple[View, list[str]]:
     """Read a link.
 
@@ -52,7 +51,6 @@ def parse(
         search: the query string (with or without "?"), or its parameters.
         galleries: name of each open gallery -> names of the querybanks that fit it; the first of
             each is the default.
-        normalisers: known short names.
 
     Returns:
         The view, every field valid, and one sentence for each part that was left out.
@@ -68,8 +66,8 @@ def parse(
         query_id=reader.text("query_id"),
         gallery=gallery,
         bank=reader.choice("bank", banks, banks[0] if banks else ""),
-        left=reader.choice("left", normalisers, LEFT),
-        right=reader.choice("right", normalisers, RIGHT),
+        left=reader.normaliser("left", LEFT),
+        right=reader.normaliser("right", RIGHT),
         beta=reader.number("beta", *BETA_RANGE, default=None),
         k=reader.whole("k", 1, MAX_K, default=1),
         bank_size=reader.whole("bank_size", 1, MAX_BANK, default=None),
@@ -137,6 +135,14 @@ class _Reader:
             return raw or default
         self._fell_back(name, raw, f"known: {', '.join(known[:8]) or 'none'}")
         return default
+
+    def normaliser(self, name: str, default: str) -> str:
+        raw = self._raw(name)
+        try:
+            return searchable(raw) if raw else default
+        except SettingsError as error:
+            self._fell_back(name, raw, short(str(error), 100))
+            return default
 
     def number(self, name: str, low: float, high: float, default: float | None) -> float | None:
         raw = self._raw(name)
