@@ -18,6 +18,7 @@ COMMANDS = {
     "bank": "make a querybank from captions, or from their embeddings",
     "evaluate": "metrics and hubness of a gallery's labelled queries",
     "bias": "one float per item, to take to another search engine",
+    "normalise": "any similarity matrix: every normaliser's metrics, intervals and verdict",
     "train": "train a model on the film library",
     "animations": "draw the film library",
 }

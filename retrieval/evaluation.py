@@ -88,6 +88,7 @@ class Row:
     p_holm: float  # paired.p, corrected for the number of normalisers in the report
     outcome: str  # of verdicts.outcome_of: "helped", "no difference", ...; "raw" for the first row
     verdict: str  # a sentence; empty for the first row
+    method: Normaliser  # as it was run, with all its knobs
     bias: Bias | None  # what was fitted; None for raw and for methods without one
 
     @property
@@ -145,6 +146,7 @@ class Report:
     queries: np.ndarray  # [n_queries] row of each query in the similarities
     items: np.ndarray  # [n_items] column of each ranked item in the similarities
     correct: np.ndarray  # [n_queries, most] places in `items`, filled up with -1
+    unit: np.ndarray  # [n_queries] the video of each, from 0; what is taken as independent
     resampled: str  # "queries" or "videos": what intervals and tests take as independent
     n_units: int  # how many of those
     verdict: str  # one sentence over all normalisers
@@ -244,8 +246,7 @@ def evaluate_matrices(
     )
     for field in ("bank_sims", "gallery_bank_sims", "gallery_sims"):
         _check_width(rows.shape[1], field, getattr(evidence, field))
-    if len(truth.items) < rows.shape[1]:
-        rows, evidence = _without_padding(rows, evidence, truth.items)
+    rows, evidence = without_padding(rows, evidence, truth.items)
     asked, left_out = _runnable(_asked(normalisers, beta, k), evidence, truth)
     biases = fit_all([made for made in asked.values() if made.additive], evidence)
     fitted = dict(zip((spec for spec, made in asked.items() if made.additive), biases, strict=True))
@@ -269,6 +270,7 @@ def evaluate_matrices(
         queries=truth.queries,
         items=truth.items,
         correct=truth.correct,
+        unit=truth.unit,
         resampled="videos" if truth.n_units < len(truth.queries) else "queries",
         n_units=truth.n_units,
         verdict=verdicts.over_all(table),
@@ -427,8 +429,16 @@ def _available_memory() -> int | None:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _without_padding(rows: Rows, evidence: Evidence, items: np.ndarray) -> tuple[Rows, Evidence]:
-    """Leave padding captions out of everything that has them as columns."""
+def without_padding(rows: Rows, evidence: Evidence, items: np.ndarray) -> tuple[Rows, Evidence]:
+    """Leave padding captions out of everything that has them as columns.
+
+    Args:
+        rows: the similarities.
+        evidence: what normalisers are fitted on.
+        items: [n_items] ascending columns that stay.
+    """
+    if len(items) == rows.shape[1]:
+        return rows, evidence
     if evidence.gallery_sims is not None:
         raise SettingsError(
             "gallery_sims cannot be used together with padding captions; leave the padding out of "
@@ -515,6 +525,7 @@ def _table(
                 p_holm=p,
                 outcome=outcome or "raw",
                 verdict=verdict,
+                method=made,
                 bias=bias,
             )
         )

@@ -1,0 +1,360 @@
+"""python -m retrieval normalise: any similarity matrix -> every normaliser's numbers."""
+
+import argparse
+import contextlib
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrieval.errors import SettingsError
+
+if TYPE_CHECKING:
+    from retrieval.evaluation import Report
+    from retrieval.normalisers import Evidence
+
+logger = logging.getLogger(__name__)
+
+SEED = "{seed}"
+EVIDENCE = ("gallery_bank_sims", "bank_gallery_bank_sims", "gallery_sims")
+PATIENCE_S = 2.0  # a run that takes longer says how far it is
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = (
+        "A matrix is .npy, .npz, .safetensors, .csv, .pkl or .pt, told by its content; no pickle "
+        "is run. FILE[name] takes one of several arrays, FILE[0] one slice of a 3-D array."
+    )
+    parser.add_argument(
+        "--sims",
+        metavar="S",
+        help="matrix to normalise. t2v: one row a test caption, one column a video. v2t: one row "
+        "a test video, one column a caption; a video's best caption counts",
+    )
+    parser.add_argument(
+        "--bank-sims",
+        metavar="B",
+        help="the querybank against the same columns, in the same order. t2v: one row a training "
+        "caption; v2t: one row a training video",
+    )
+    parser.add_argument(
+        "--masks",
+        metavar="M",
+        help="one number per caption in the order of S, of any shape: 1 for a real caption, 0 for "
+        "padding, which is left out",
+    )
+    parser.add_argument(
+        "--targets",
+        metavar="T",
+        help="what is correct, one whole number per caption, from 0: the column of its video "
+        "(t2v) or the row of its video (v2t). Default: by order, with an equal number of captions "
+        "per video one after another",
+    )
+    parser.add_argument(
+        "--direction",
+        choices=("t2v", "v2t"),
+        default="t2v",
+        help="text-to-video (default) or video-to-text, for which S and B have videos on rows",
+    )
+    parser.add_argument(
+        "--normaliser",
+        action="append",
+        metavar="NAMES",
+        help="separated by commas, a knob after a colon (qbnorm,nnn:alpha=0.5), or all "
+        "(default: qbnorm)",
+    )
+    parser.add_argument(
+        "--beta",
+        type=float,
+        help="inverse temperature per unit of the similarities in S and B: cosines and logits "
+        "(cosines times about 100) need betas a hundred times apart. Default: scale-free, 1 / std "
+        "of B; with the published script's flags 20, as there",
+    )
+    parser.add_argument(
+        "--k", type=int, default=1, help="items of each bank row that count (default: 1)"
+    )
+    parser.add_argument(
+        "--gallery-bank-sims",
+        metavar="FILE",
+        help="other items against the columns of S, for normalisers with a second bank",
+    )
+    parser.add_argument(
+        "--bank-gallery-bank-sims",
+        metavar="FILE",
+        help="the querybank against those other items, one column each",
+    )
+    parser.add_argument(
+        "--gallery-sims", metavar="FILE", help="the columns of S against one another"
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        metavar="SEED",
+        help="seeds such as 0,1,2, put in for {seed} in the names of files; with a pattern such "
+        "as 'S-seed{seed}.npy' alone, the seeds that are there. Gives mean (std)",
+    )
+    parser.add_argument("--json", metavar="OUT", help="write the report, nothing rounded")
+    parser.add_argument("--ranks", metavar="OUT.csv", help="write each query's ranks")
+    parser.add_argument(
+        "--run",
+        metavar="OUT.trec",
+        help="write TREC run files for trec_eval and ranx, OUT.NAME.trec for each normaliser and "
+        "none, and OUT.qrels",
+    )
+    parser.add_argument(
+        "--out-scores", metavar="OUT.npz", help="write the normalised matrices, float32"
+    )
+    published = parser.add_argument_group(
+        "the published script's flags", "print its four lines, digit by digit, and then ours"
+    )
+    published.add_argument("--sims_test_path", metavar="S", help="as --sims")
+    published.add_argument("--sims_train_test_path", metavar="B", help="as --bank-sims")
+    published.add_argument("--test_query_masks_path", metavar="M", help="as --masks")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print."""
+    args.published = _take_over_published_flags(args)
+    seeds = _seeds(args)
+    if args.sims is None:
+        raise SettingsError("say which matrix to normalise with --sims FILE")
+    for option in ("json", "ranks", "run", "out_scores"):
+        out = getattr(args, option)
+        if out is not None and not Path(out).parent.is_dir():
+            raise SettingsError(f"there is no folder {Path(out).parent} to write {out} to; make it")
+    if seeds is not None:
+        return _run_seeds(args, seeds)
+    report = _evaluate(args)
+    from retrieval.tables import report_lines
+
+    print("\n".join(report_lines(report)))
+    return 0
+
+
+def _take_over_published_flags(args: argparse.Namespace) -> bool:
+    """Put the published script's flags where ours are; whether it was called with them."""
+    pairs = {
+        "sims": "sims_test_path",
+        "bank_sims": "sims_train_test_path",
+        "masks": "test_query_masks_path",
+    }
+    given = [theirs for theirs in pairs.values() if getattr(args, theirs) is not None]
+    for ours, theirs in pairs.items():
+        if theirs in given:
+            if getattr(args, ours) is not None:
+                raise SettingsError(
+                    f"--{ours.replace('_', '-')} and --{theirs} are the same; give one of them"
+                )
+            setattr(args, ours, getattr(args, theirs))
+    if not given:
+        return False
+    if args.bank_sims is None or args.sims is None or args.direction != "t2v":
+        raise SettingsError(
+            "the published script's flags go together: --sims_train_test_path B and "
+            "--sims_test_path S, text-to-video"
+        )
+    args.beta = 20.0 if args.beta is None else args.beta  # as there
+    return True
+
+
+# ---- one pair of matrices ------------------------------------------------------------------------
+
+
+def _evaluate(args: argparse.Namespace) -> "Report":
+    """Evaluate one pair of matrices, print the published lines, write what is asked for."""
+    from retrieval.evaluation import evaluate_matrices
+    from retrieval.formats import open_matrix
+    from retrieval.normalisers import NORMALISERS, Evidence
+
+    names = [name for each in args.normaliser or ["qbnorm"] for name in each.split(",")]
+    if "all" in names:
+        names = [name for name in NORMALISERS if name != "none"]
+    sims = open_matrix(args.sims)
+    bank = None if args.bank_sims is None else open_matrix(args.bank_sims, "bank_sims")
+    given = {name: getattr(args, name) for name in EVIDENCE if getattr(args, name) is not None}
+    with _progress() as progress:
+        evidence = Evidence(
+            bank_sims=None if bank is None else bank.tiles(),
+            **{name: open_matrix(path, name).tiles() for name, path in given.items()},
+        )
+        report = evaluate_matrices(
+            sims,
+            evidence,
+            correct=None if args.targets is None else _whole_numbers(args.targets),
+            mask=None if args.masks is None else _only_array(args.masks).read().ravel(),
+            normalisers=names if not args.published else ["qbnorm", *names],
+            beta=args.beta,
+            k=args.k,
+            direction=args.direction,
+            name=Path(args.sims).name,
+            bank_name=None if args.bank_sims is None else Path(args.bank_sims).name,
+            keep_top=1 if args.run is None else _run_depth(),
+            progress=progress,
+        )
+    if args.published:
+        _print_published(args, report, sims, bank)
+    _write(args, report, sims, evidence)
+    return report
+
+
+def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank: Any) -> None:
+    """The four lines of the published script."""
+    from retrieval import official
+    from retrieval.scoring import Truth
+
+    truth = Truth(report.queries, report.items, report.correct, report.unit)
+    qbnorm = report["qbnorm"]
+    ranks = official.ratio_ranks(sims, bank, qbnorm.bias, truth, args.beta)
+    if ranks is None:
+        real = sims.dtype.kind == bank.dtype.kind == "f"
+        logger.warning(
+            "the published script %s; its lines are computed in log space",
+            f"overflows at beta {args.beta:g} in the unit of these similarities"
+            if real
+            else "is made for floating point",
+        )
+        ranks = qbnorm.ranks
+    lines = official.printed(report["none"].ranks, ranks, args.masks is not None)
+    print("\n".join(lines), end="\n\n")
+
+
+def _write(args: argparse.Namespace, report: "Report", sims: Any, evidence: "Evidence") -> None:
+    """Write the files that are asked for."""
+    if args.json is not None:
+        from retrieval.files import write_json
+
+        write_json(args.json, report.to_dict())
+    if not (args.ranks or args.run or args.out_scores):
+        return
+    from retrieval import runs
+
+    if args.ranks is not None:
+        runs.write_ranks(args.ranks, report)
+    if args.run is not None:
+        stem = Path(args.run).with_suffix("")
+        for row in report.rows:
+            name = re.sub(r"[^\w.=-]", "-", row.spec)
+            runs.write_run(stem.with_name(f"{stem.name}.{name}.trec"), report, row)
+        runs.write_qrels(stem.with_name(f"{stem.name}.qrels"), report)
+    if args.out_scores is not None:
+        runs.write_scores(args.out_scores, report, sims, evidence)
+
+
+def _run_depth() -> int:
+    from retrieval.runs import RUN_DEPTH
+
+    return RUN_DEPTH
+
+
+def _only_array(path: str) -> Any:
+    """The one array of a file."""
+    from retrieval.formats import open_arrays
+
+    arrays = open_arrays(path)
+    if len(arrays) != 1:
+        raise SettingsError(
+            f"{Path(path).name} holds the arrays {', '.join(arrays)}, expected one; save it alone"
+        )
+    return next(iter(arrays.values()))
+
+
+def _whole_numbers(path: str) -> Any:
+    """Whole numbers, which may have been saved as floats."""
+    import numpy as np
+
+    numbers = _only_array(path).read().ravel()
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    if not (whole == numbers).all():
+        raise SettingsError(
+            f"{Path(path).name} must hold whole numbers from 0, got "
+            f"{numbers[whole != numbers][0]}; one per caption"
+        )
+    return whole
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Say on stderr how far a long run is; on a terminal in one line that is gone afterwards."""
+    started, live = time.monotonic(), sys.stderr.isatty()
+    said = started + PATIENCE_S
+    shown = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said, shown
+        if time.monotonic() >= said and done < total:
+            said = time.monotonic() + (0.2 if live else 10.0)
+            text = f"ranked {done:,} of {total:,} queries"
+            print(f"\r{text}" if live else text, end="" if live else "\n", file=sys.stderr)
+            sys.stderr.flush()
+            shown = True
+
+    try:
+        yield tell
+    finally:
+        if shown and live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+# ---- seeds ---------------------------------------------------------------------------------------
+
+
+def _seeds(args: argparse.Namespace) -> list[str] | None:
+    """The seeds asked for; a pattern among them becomes --sims."""
+    paths = ("sims", "bank_sims", "masks", "targets", *EVIDENCE)
+    listed = [seed for each in args.seeds or () if SEED not in each for seed in each.split(",")]
+    patterns = [each for each in args.seeds or () if SEED in each]
+    if len(patterns) > 1 or (patterns and args.sims is not None):
+        raise SettingsError("give one pattern of S, as --sims or with --seeds")
+    if patterns:
+        args.sims = patterns[0]
+    with_seed = [name for name in paths if SEED in (getattr(args, name) or "")]
+    if args.seeds is None:
+        if with_seed:
+            raise SettingsError(f"say which seeds to put in for {SEED}, for example --seeds 0,1,2")
+        return None
+    if "sims" not in with_seed:
+        raise SettingsError(f"--seeds needs {SEED} in the name of S, for example 'S-{SEED}.npy'")
+    return listed or _seeds_there(args.sims)
+
+
+def _seeds_there(pattern: str) -> list[str]:
+    """Seeds of which there is a file, numbers in their order."""
+    path = Path(pattern)
+    if SEED in str(path.parent):
+        raise SettingsError(f"{SEED} stands in a folder's name; list the seeds, --seeds 0,1,2")
+    known = re.compile(re.escape(path.name).replace(re.escape(SEED), r"([^/]+?)", 1))
+    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    seeds = [found[1] for name in names if (found := known.fullmatch(name))]
+    if not seeds:
+        raise SettingsError(f"there is no file {pattern} for any seed; check the pattern")
+    return sorted(seeds, key=lambda seed: (len(seed), seed) if seed.isdecimal() else (10**9, seed))
+
+
+def _run_seeds(args: argparse.Namespace, seeds: list[str]) -> int:
+    """Evaluate each seed's matrices, print the means."""
+    from retrieval.files import write_json
+    from retrieval.seeds import over_seeds
+    from retrieval.tables import seeds_lines
+
+    if args.ranks or args.run or args.out_scores:
+        raise SettingsError("--ranks, --run and --out-scores are of one seed; leave --seeds out")
+    reports = []
+    for seed in seeds:
+        chosen = argparse.Namespace(**vars(args))
+        chosen.json = None
+        for name in ("sims", "bank_sims", "masks", "targets", *EVIDENCE):
+            path = getattr(args, name)
+            setattr(chosen, name, None if path is None else path.replace(SEED, seed))
+        if args.published:
+            print(f"Seed {seed}")
+        reports.append(_evaluate(chosen))
+    report = over_seeds(seeds, reports)
+    if args.json is not None:
+        write_json(args.json, report.to_dict())
+    print("\n".join(seeds_lines(report)))
+    return 0

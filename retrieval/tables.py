@@ -1,0 +1,109 @@
+"""A report -> lines of text for a terminal."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrieval.evaluation import Report, Row
+    from retrieval.seeds import SeedsReport
+
+COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+NAME, CELL = 32, 13  # characters
+DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
+
+
+def report_lines(report: "Report") -> list[str]:
+    """Metrics with their intervals, what became of the queries, hubness, and the verdict."""
+    bank = f"; {report.badge}: {report.bank}, {report.n_bank:,} rows" if report.bank else ""
+    lines = [
+        f"{report.gallery}, {DIRECTIONS[report.direction]}: {report.n_queries:,} queries, "
+        f"{report.n_items:,} items{bank}",
+        "",
+        _head(),
+    ]
+    for row in report.rows:
+        lines.append(_cells(name_of(row), [f"{row.metrics[name]:.1f}" for name in COLUMNS]))
+        ends = [row.intervals[name] for name in COLUMNS]
+        lines.append(_cells("", [f"{low:.1f}..{high:.1f}" for low, high in ends]))
+    lines += [
+        f"Below each number its 95 % bootstrap interval ({report.n_units:,} {report.resampled} "
+        f"resampled).{_unit(report)}",
+        "",
+        *_queries(report),
+        "",
+        *_hubness(report),
+        "",
+        *(row.verdict for row in report.rows[1:] if len(report.rows) > 2),
+        report.verdict,
+        *(finding.sentence for finding in report.findings),
+        *(left_out.reason for left_out in report.left_out),
+    ]
+    return lines
+
+
+def seeds_lines(report: "SeedsReport") -> list[str]:
+    """Means over seeds with their sample standard deviation, and the verdict."""
+    first = report.reports[0]
+    lines = [
+        f"{DIRECTIONS[first.direction]}, seeds {', '.join(report.seeds)}: {first.n_queries:,} "
+        f"queries, {first.n_items:,} items",
+        "",
+        _head(),
+    ]
+    for row in report.rows:
+        cells = [f"{row.metrics[name]:.1f} ({row.std[name]:.1f})" for name in COLUMNS]
+        lines.append(_cells(row.title, cells))
+    return [
+        *lines,
+        "Mean over seeds (sample standard deviation, n - 1).",
+        "",
+        *(row.verdict for row in report.rows[1:] if len(report.rows) > 2),
+        report.verdict,
+    ]
+
+
+def name_of(row: "Row") -> str:
+    """A normaliser with what was settled about it."""
+    beta = "" if row.beta is None else f", beta {row.beta:.4g}"
+    knobs = row.spec.partition(":")[2].replace(":", ", ")
+    knobs = "" if not knobs or "beta=" in knobs else f", {knobs}"
+    return f"{row.title}{beta}{knobs}"
+
+
+def _unit(report: "Report") -> str:
+    betas = any(row.beta is not None for row in report.rows)
+    return " Beta is per unit of these similarities." if betas else ""
+
+
+def _head() -> str:
+    return _cells("", list(COLUMNS))
+
+
+def _cells(name: str, cells: list[str]) -> str:
+    return (f"{name:{NAME}}" + "".join(f"{cell:>{CELL}}" for cell in cells)).rstrip()
+
+
+def _queries(report: "Report") -> Iterator[str]:
+    for row in report.rows[1:]:
+        badge = "" if row.badge == report.badge else f"; {row.badge}"
+        yield (
+            f"{name_of(row)}: {row.helped:,} helped, {row.hurt:,} hurt, {row.unchanged:,} "
+            f"unchanged ({row.paired.test}, two-sided p = {row.paired.p:.3g}){badge}"
+        )
+
+
+def _hubness(report: "Report") -> Iterator[str]:
+    ks = list(report.rows[0].hubness)
+    titles = [f"{what}@{k}" for k in ks for what in ("skewness", "largest", "never")]
+    yield _cells("Hubness over the queries", titles)
+    for row in report.rows:
+        yield _cells(name_of(row), _measures([row.hubness[k] for k in ks]))
+    yield _cells("under chance", _measures([report.rows[0].hubness[k].chance for k in ks]))
+
+
+def _measures(measured: list) -> list[str]:
+    cells = []
+    for each in measured:
+        never = f"{100 * each.antihub_share:.1f}%"
+        cells += [f"{each.k_skewness:.2f}", f"{each.largest_hub:.0f}", never]
+    return cells
