@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from retrieval.errors import ModelError
+from retrieval.errors import FileError, ModelError
 from retrieval.files import replacing
+from retrieval.formats import read_checkpoint
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -30,12 +32,15 @@ def load_state(path: Path) -> dict[str, Any]:
     return _torch_load(Path(path))
 
 
-def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Save tensors as safetensors, floating point ones in half precision."""
+def write_weights(path: Path, weights: Mapping[str, torch.Tensor], half: bool = True) -> None:
+    """Save tensors as safetensors, floating point ones in half precision unless told otherwise."""
     from safetensors.torch import save
 
-    stored = {
-        name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+    stored = {  # clones, since a file holds no two tensors that share their numbers
+        name: (value.half() if half and value.is_floating_point() else value)
+        .detach()
+        .cpu()
+        .clone(memory_format=torch.contiguous_format)
         for name, value in weights.items()
     }
     with replacing(path) as file:
@@ -43,11 +48,14 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read the weights of a .safetensors file or of a checkpoint of PyTorch, on the CPU.
+    """Read the weights that somebody made, on the CPU; PyTorch's own reader never sees the file.
 
     Args:
-        path: .safetensors, or a file of `torch.save` with the weights themselves or under
-            "state_dict".
+        path: .safetensors, or a file of `torch.save` or TorchScript with the weights themselves or
+            under "state_dict".
+
+    Returns:
+        tensors by name, those of bfloat16 as float32.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -56,30 +64,19 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path.name}; check the path")
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            weights = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{path.name} is not a whole safetensors file; fetch it again") from (
-                error
-            )
-    else:
-        weights = _torch_load(path)
-        weights = weights.get("state_dict", weights)
-    if not isinstance(weights, dict) or not any(torch.is_tensor(v) for v in weights.values()):
+    try:
+        found = read_checkpoint(path)
+    except FileError as error:
+        raise ModelError(str(error)) from error
+    named = found.get("state_dict", found)
+    arrays = named.items() if isinstance(named, dict) else ()
+    weights = {name: value for name, value in arrays if isinstance(value, np.ndarray)}
+    if not weights:
         raise ModelError(f"{path.name} holds no weights; give a checkpoint of an open_clip model")
     for name, value in weights.items():
-        if not torch.is_tensor(value):
-            continue
-        # A stride of zero makes a terabyte out of four bytes.
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise ModelError(f"{path.name}: {str(name)[:60]} claims more numbers than it holds")
-        if value.is_floating_point() and not torch.isfinite(value).all():
+        if not np.isfinite(value).all():
             raise ModelError(f"{path.name}: {str(name)[:60]} holds NaN or infinity; train it again")
-    return weights
+    return {str(name): torch.from_numpy(value) for name, value in weights.items()}
 
 
 def digest(weights: Mapping[str, torch.Tensor], settings: Any) -> str:

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import socket
+import tempfile
 import threading
 import urllib.parse
 import urllib.request
@@ -33,6 +34,8 @@ WORDS = "words.txt"  # words of the training captions, one a line
 N_FRAMES = 12  # as CLIP4Clip takes for MSR-VTT; a folder's config may say otherwise
 _BATCH = 64  # frames, or sentences, at a time
 _LITTLE = 2**25  # weights times inputs below which a second thread does not pay
+# Numbers that OpenAI's archives hold among the weights.
+_SCRIPT_SETTINGS = ("input_resolution", "context_length", "vocab_size")
 _WEIGHT_FILES = ("*.safetensors", "*.bin", "*.pth", "*.pt")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -347,11 +350,28 @@ def _load_folder(folder: Path, device: str | None) -> ClipEncoder:
 def _create(name: str, weights: Path, **settings: Any) -> torch.nn.Module:
     """open_clip's factory, with one clear sentence when weights and architecture do not fit."""
     import open_clip
+    from safetensors import SafetensorError
 
-    checkpoint.read_weights(weights)  # refuses what is damaged before open_clip meets it
+    named = checkpoint.read_weights(weights)  # refuses what is damaged before open_clip meets it
     try:
-        return open_clip.create_model(name, **settings)
-    except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
+        model = open_clip.create_model(name, load_weights=False, pretrained_text=False, **settings)
+        with tempfile.TemporaryDirectory() as folder:
+            plain = weights
+            if weights.suffix != ".safetensors":
+                # open_clip adapts what it loads; what it loads is plain numbers by name.
+                plain = Path(folder) / WEIGHTS
+                named = {key: value for key, value in named.items() if key not in _SCRIPT_SETTINGS}
+                checkpoint.write_weights(plain, named, half=False)
+            open_clip.load_checkpoint(model, str(plain))
+        return model
+    except (
+        RuntimeError,
+        KeyError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        SafetensorError,
+    ) as error:
         raise ModelError(
             f"the weights {weights.name} do not belong to {_shown(name)}; name the architecture "
             "they were made for"

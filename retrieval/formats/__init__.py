@@ -9,6 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.errors import FileError
+from retrieval.formats.checkpoints import (
+    LEGACY,
+    is_checkpoint,
+    open_checkpoint,
+    read_checkpoint,
+)
 from retrieval.formats.csv import is_text, open_csv
 from retrieval.formats.limits import LIMITS, VISITORS, Limits
 from retrieval.formats.npy import MAGIC as NPY
@@ -20,6 +26,7 @@ from retrieval.formats.source import Source, foreign, shown, what_else
 from retrieval.formats.standins import Record
 from retrieval.formats.stored import FileTiles, StoredArray
 from retrieval.formats.zips import MAGIC as ZIP
+from retrieval.formats.zips import read_table
 
 __all__ = [
     "LIMITS",
@@ -31,6 +38,7 @@ __all__ = [
     "open_arrays",
     "open_matrix",
     "parse_npy",
+    "read_checkpoint",
     "read_embeddings",
     "read_npy",
     "read_npz",
@@ -56,8 +64,11 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
     first_bytes, last_byte = source.read(0, 512), source.read(source.size - 1, 1)
     if first_bytes.startswith(NPY):
         return {"": open_npy(source)}
+    if first_bytes.startswith(LEGACY):
+        return open_checkpoint(source)
     if first_bytes.startswith(ZIP):
-        return open_npz(source)
+        members = read_table(source, limits.tensors)
+        return open_checkpoint(source) if is_checkpoint(members) else open_npz(source)
     if is_safetensors(first_bytes, source.size):
         return open_safetensors(source)
     if what_else(first_bytes) is None:

@@ -67,28 +67,27 @@ def read_pickle(path: str | Path, limits: Limits = LIMITS) -> Any:
     return Plain(source.name, limits, source.read, source.size).of(_walk(source, limits.opcodes))
 
 
-def refused_name(file: str, module: str, name: str) -> FileError:
-    """The sentence for a name that no array needs; it says which."""
+def refused_name(file: str, module: str, name: str, advice: str) -> FileError:
+    """The sentence for a name that is not in the table; it says which."""
     full, package = shown(f"{module}.{name}", 60), module.split(".")[0]
     if package == "pandas":
         return FileError(f"{file} holds a pandas object ({full}); save it with to_csv or as .npy")
     if package == "torch":
-        return FileError(
-            f"{file} asks for {full} and was not run; save tensors with torch.save or as "
-            ".safetensors"
-        )
-    return FileError(
-        f"{file} asks for {full}, which is no array, and was not run; save it with numpy.save"
-    )
+        advice = "save tensors with torch.save or as .safetensors"
+    return FileError(f"{file} asks for {full}, which is no plain data, and was not run; {advice}")
 
 
-def finder(file: str, names: Mapping[tuple[str, str], Name]) -> Callable[[str, str], Name]:
-    """Looks a name up in a table of exact pairs."""
+def finder(
+    file: str,
+    names: Mapping[tuple[str, str], Name],
+    advice: str = "save arrays with numpy.save",
+) -> Callable[[str, str], Name]:
+    """Looks a name up in a table of exact pairs; `advice` is for who brought another."""
 
     def find(module: str, name: str) -> Name:
         known = names.get((module, name))
         if known is None:
-            raise refused_name(file, module, name)
+            raise refused_name(file, module, name, advice)
         return known
 
     return find

@@ -17,7 +17,7 @@ from retrieval.formats.limits import Limits, check_memory, check_shape, counted
 from retrieval.formats.machine import Name, Span, decode
 from retrieval.formats.npy import plain_dtype
 from retrieval.formats.source import Source
-from retrieval.formats.stored import StoredArray
+from retrieval.formats.stored import StoredArray, as_numbers
 
 _PIECE = 2**20  # bytes of text that are decoded together
 Fetch = Callable[[int, int], bytes]  # place, number of bytes -> these bytes
@@ -124,10 +124,7 @@ class Array:
         check_memory(self.name, self.nbytes)
         raw = np.empty(self.nbytes, np.uint8)
         self._read_into(memoryview(raw))
-        array = raw.view(self.dtype)
-        if self.dtype.kind == "b":
-            array = raw != 0
-        array = array.astype(self.dtype.newbyteorder("="), copy=False)
+        array = as_numbers(raw.view(self.dtype))
         array = array.reshape(self.shape, order=self.order)
         return array if self.axes is None else array.transpose(self.axes)
 

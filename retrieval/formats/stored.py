@@ -104,7 +104,7 @@ class StoredArray:
             hull = np.empty(n_bytes, np.uint8)
             self.source.read_into(hull, self.offset)
             array = np.ndarray(self.shape, self.raw, hull, strides=self.strides).copy()
-        return self._as_numbers(array)
+        return as_numbers(array, self.bfloat16)
 
     def read_rows(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Some rows of a matrix.
@@ -122,7 +122,7 @@ class StoredArray:
         if not self.streams:
             block = self._kept()[rows, columns]
         else:
-            block = self._as_numbers(self._read_raw(rows, columns, shape, out))
+            block = as_numbers(self._read_raw(rows, columns, shape, out), self.bfloat16)
         if out is None:
             return block.copy() if not self.streams else block
         if not np.may_share_memory(block, out):
@@ -172,18 +172,6 @@ class StoredArray:
             for line in range(outer):
                 self.source.read_into(block[line], start + line * step)
         return block if by_rows else block.T
-
-    def _as_numbers(self, array: np.ndarray) -> np.ndarray:
-        """From the file's byte order and kind to this machine's."""
-        if self.bfloat16:
-            wide = array.astype(np.uint32)  # native, whatever the order in the file
-            wide <<= 16
-            return wide.view(np.float32)
-        if self.raw.kind == "b":  # a byte that is neither 0 nor 1 is no bool to numpy
-            return np.not_equal(array.view(np.uint8), 0, out=array)
-        if not self.raw.isnative:
-            return array.byteswap(inplace=True).view(self.dtype)
-        return array
 
 
 class FileTiles:
@@ -240,6 +228,19 @@ class FileTiles:
                 f"{self.stored.label} holds {block[tuple(bad)]} at row {row}, column {column} "
                 "(counted from 0); compute it again or take that row out"
             )
+
+
+def as_numbers(array: np.ndarray, bfloat16: bool = False) -> np.ndarray:
+    """Numbers as they lie in a file -> this machine's byte order and kind; may change `array`."""
+    if bfloat16:
+        wide = array.astype(np.uint32)  # native, whatever the order in the file
+        wide <<= 16
+        return wide.view(np.float32)
+    if array.dtype.kind == "b":  # a byte that is neither 0 nor 1 is no bool to numpy
+        return np.not_equal(array.view(np.uint8), 0, out=array)
+    if not array.dtype.isnative:
+        return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+    return array
 
 
 def _strides(shape: tuple[int, ...], item: int, order: str) -> tuple[int, ...]:
