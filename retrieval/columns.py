@@ -8,6 +8,8 @@ from threading import Lock
 
 import numpy as np
 
+from retrieval.tiles import InOrder
+
 
 class ColumnTop:
     """The k largest entries of every column.
@@ -65,15 +67,16 @@ class ColumnMean:
     """The sum of every column, in double precision."""
 
     def __init__(self, n_rows: int, n_columns: int) -> None:
-        self.lock = Lock()
+        self.parts = InOrder(self._merge)
         self.n_rows = n_rows
         self.sums = np.zeros(n_columns)
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile."""
-        part = block.sum(axis=0, dtype=np.float64)
-        with self.lock:
-            self.sums[columns] += part
+        self.parts.put(rows, columns, block.sum(axis=0, dtype=np.float64))
+
+    def _merge(self, columns: slice, sums: np.ndarray) -> None:
+        self.sums[columns] += sums
 
     def values(self) -> np.ndarray:
         """[n_columns] float64 means."""

@@ -19,6 +19,11 @@ def bands(n_rows: int, n_columns: int) -> list[slice]:
     return list(_cut(slice(0, n_rows), BAND // max(1, n_columns)))
 
 
+def pieces(n_rows: int, n: int) -> list[slice]:
+    """n slices, or fewer, of about equal length that cover n_rows, on whatever machine."""
+    return list(_cut(slice(0, n_rows), -(-n_rows // n)))
+
+
 def blocks(rows: slice, n_columns: int, most: int = 2**62) -> Iterator[slice]:
     """`rows` cut into slices that are looked at together, of at most `most` rows."""
     return _cut(rows, min(BLOCK // max(1, n_columns), most))

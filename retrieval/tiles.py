@@ -8,15 +8,17 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from retrieval import parallel
-from retrieval.similarity import CHUNK, SimTiles, Tiles, as_tiles, top_k
+from retrieval.similarity import SimTiles, Tiles, as_tiles, top_k
 
+PIECES = 8  # of an embedding array, each added up by one thread
 SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time
 
 
@@ -159,6 +161,32 @@ class TopK:
         return np.bincount(self.columns.ravel(), minlength=n_columns)
 
 
+class InOrder:
+    """Adds up parts of columns from the top down, whichever thread is done with its part first.
+
+    So the sums are the same to the last digit in every run. Few parts wait at a time, because
+    threads go down the rows together.
+
+    Args:
+        merge: called with the columns and the part, by one thread at a time.
+    """
+
+    def __init__(self, merge: Callable[..., None]) -> None:
+        self.lock = Lock()
+        self.merge = merge
+        self.waiting: dict[tuple[int, int], tuple[int, slice, tuple]] = {}  # by column and row
+        self.next_row: dict[int, int] = {}  # by column
+
+    def put(self, rows: slice, columns: slice, *part: Any) -> None:
+        """Hand in a part; rows are numbered from 0, and each is in one part of its columns."""
+        with self.lock:
+            left = columns.start
+            self.waiting[left, rows.start] = rows.stop, columns, part
+            while following := self.waiting.pop((left, self.next_row.get(left, 0)), None):
+                self.next_row[left], columns, part = following
+                self.merge(columns, *part)
+
+
 class LogMeanExp:
     """log(mean over rows of exp(scale * x)) per column, from tiles in any order, by threads.
 
@@ -172,7 +200,7 @@ class LogMeanExp:
     STEP = 16  # the exponents taken out are multiples of it, so that they seldom change
 
     def __init__(self, n_rows: int, n_columns: int, bound: float, scale: float = 1.0) -> None:
-        self.lock = Lock()
+        self.parts = InOrder(self._merge)
         self.n_rows, self.bound, self.scale = n_rows, bound, scale
         self.peak = np.full(n_columns, -np.inf)  # close to the largest scale * x so far, or 0
         self.mass = np.zeros(n_columns)  # sum of exp(scale * x - peak)
@@ -199,14 +227,15 @@ class LogMeanExp:
             if bound >= 40:
                 exponents = np.subtract(exponents, peak, out=out)
             mass += power(exponents, out=out, dtype=dtype).sum(axis=0)
-        with self.lock:
-            if near:
-                self.near[columns] += mass
-                self.n_near[columns] += len(block)
-            else:
-                self._merge(columns, mass, peak)
+        self.parts.put(rows, columns, mass, None if near else peak, len(block))
 
-    def _merge(self, columns: slice, mass: np.ndarray, peak: np.ndarray | float) -> None:
+    def _merge(
+        self, columns: slice, mass: np.ndarray, peak: np.ndarray | float | None, n_rows: int
+    ) -> None:
+        if peak is None:
+            self.near[columns] += mass
+            self.n_near[columns] += n_rows
+            return
         seen, old = self.mass[columns], self.peak[columns]  # views
         top = np.maximum(old, peak)
         for sums, shift in ((seen, old - top), (mass, peak - top)):
@@ -227,26 +256,36 @@ class Moments:
     """Mean and population standard deviation of all entries, from tiles in any order."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
-        self.n, self.mean, self.squares = 0, 0.0, 0.0  # squares: of the deviations, summed
+        self.parts = InOrder(self._merge)
+        # By first column: entries, their mean, and the squares of their deviations, summed.
+        self.seen: dict[int, tuple[int, float, float]] = {}
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile."""
+        group = (0, 0.0, 0.0)
         for part in parallel.blocks(slice(0, len(block)), block.shape[1]):
             entries = block[part].astype(np.float64).ravel()
-            n, mean = entries.size, float(entries.mean())
+            mean = float(entries.mean())
             entries -= mean
-            squares = float(entries @ entries)
-            with self.lock:
-                # Chan, Golub and LeVeque 1979: two groups as one, where nothing cancels.
-                total, apart = self.n + n, mean - self.mean
-                self.squares += squares + apart**2 * self.n * n / total
-                self.mean += apart * n / total
-                self.n = total
+            group = _together(group, (entries.size, mean, float(entries @ entries)))
+        self.parts.put(rows, columns, group)
 
-    def std(self) -> float:
-        """Population standard deviation."""
-        return float(np.sqrt(self.squares / self.n))
+    def _merge(self, columns: slice, group: tuple[int, float, float]) -> None:
+        self.seen[columns.start] = _together(self.seen.get(columns.start, (0, 0.0, 0.0)), group)
+
+    def values(self) -> tuple[float, float]:
+        """Mean and population standard deviation."""
+        n, mean, squares = reduce(_together, [self.seen[left] for left in sorted(self.seen)])
+        return mean, float(np.sqrt(squares / n))
+
+
+def _together(
+    one: tuple[int, float, float], other: tuple[int, float, float]
+) -> tuple[int, float, float]:
+    """Two groups as one, where nothing cancels. Source: Chan, Golub and LeVeque, 1979."""
+    n, apart = one[0] + other[0], other[1] - one[1]
+    squares = one[2] + other[2] + apart**2 * one[0] * other[0] / n
+    return n, one[1] + apart * other[0] / n, squares
 
 
 def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
@@ -261,7 +300,7 @@ def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
     if not isinstance(tiles, SimTiles):
         moments = Moments()
         for_each_tile(tiles, moments.add)
-        return moments.mean, moments.std()
+        return moments.values()
     (q, cov_q), (g, cov_g) = _mean_and_cov(tiles.query_emb), _mean_and_cov(tiles.gallery_emb)
     # Every term is a variance, so nothing cancels, unlike E[s^2] - E[s]^2.
     variance = np.sum(cov_q * cov_g) + q @ cov_g @ q + g @ cov_q @ g
@@ -269,11 +308,17 @@ def mean_std(tiles: "np.ndarray | Tiles") -> tuple[float, float]:
 
 
 def _mean_and_cov(emb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and population covariance of the rows, chunked so that nothing large is copied."""
+    """Mean and population covariance of the rows, on all cores; nothing large is copied."""
     n, dim = emb.shape
     mean = emb.mean(axis=0, dtype=np.float64)
-    cov = np.zeros((dim, dim))
-    for start in range(0, n, CHUNK):
-        centred = emb[start : start + CHUNK] - mean.astype(np.float32)
-        cov += centred.T @ centred
-    return mean, cov / n
+    pieces = parallel.pieces(n, PIECES)
+    found = [np.zeros((dim, dim)) for _ in pieces]  # added in their order, for equal last digits
+
+    def work(number: int) -> None:
+        for rows in parallel.blocks(pieces[number], dim):
+            centred = emb[rows] - mean.astype(np.float32)
+            found[number] += centred.T @ centred
+
+    with one_blas_thread():
+        parallel.for_each(work, range(len(pieces)))
+    return mean, sum(found) / n

@@ -65,8 +65,7 @@ def test_mean_and_spread_of_a_matrix_are_those_of_its_entries(rng, tile):
     sims = 1000 + rng.standard_normal((611, 307))
     moments = Moments()
     for_each_tile(MatrixTiles(sims, *tile), moments.add)
-    assert moments.mean == pytest.approx(sims.mean(), rel=1e-12)
-    assert moments.std() == pytest.approx(sims.std(), rel=1e-12)
+    assert moments.values() == pytest.approx((sims.mean(), sims.std()), rel=1e-12)
 
 
 @pytest.mark.parametrize("n_cores", [1, 2, 7])
@@ -101,6 +100,21 @@ def test_several_threads_gather_what_one_does(rng, monkeypatch):
     np.testing.assert_array_equal(nearest.columns, top_k(exponents, 3))
     expected = [log_mean_exp_by_definition(column, 1.0) for column in exponents.T]
     np.testing.assert_allclose(mass.values(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bound", [20, np.inf])
+def test_sums_are_the_same_to_the_last_digit_in_whatever_order_threads_finish(rng, bound):
+    sims = 9 * rng.uniform(-1, 1, (90, 7)) if bound == 20 else 99 * rng.standard_normal((90, 7))
+    found = set()
+    blocks = list(MatrixTiles(sims, 4, 3).blocks())
+    for _ in range(9):
+        mass, moments = LogMeanExp(90, 7, bound), Moments()
+        for block in blocks:
+            mass.add(*block)
+            moments.add(*block)
+        found.add((mass.values().tobytes(), moments.values()))
+        rng.shuffle(blocks)
+    assert len(found) == 1
 
 
 def test_a_problem_in_a_thread_is_raised(rng, monkeypatch):
