@@ -500,7 +500,7 @@ def _table(
             gain = interval.gains["R@1"]
             outcome = verdicts.outcome_of(test, p, gain)
             r1 = summary["R@1"] - rows[0].metrics["R@1"]
-            verdict = verdicts.sentence(made.title, outcome, test, p, r1, gain)
+            verdict = verdicts.sentence(made.title, outcome, test, p, len(asked) - 1, r1, gain)
         measured = {
             k: hubness.measure(counts, len(truth.queries), k) for k, counts in found.counts.items()
         }

@@ -84,7 +84,9 @@ def over_seeds(seeds: Sequence[str], reports: Sequence[Report]) -> SeedsReport:
         if rows:
             outcome = verdicts.outcome_of(test, p, gain)
             r1 = mean["R@1"] - rows[0].metrics["R@1"]
-            verdict = verdicts.sentence(of_seed[0].title, outcome, test, p, r1, gain)
+            verdict = verdicts.sentence(
+                of_seed[0].title, outcome, test, p, len(specs) - 1, r1, gain
+            )
         rows.append(
             SeedsRow(
                 spec=spec,

@@ -16,7 +16,7 @@ LEVEL = 0.95  # share of the resamples that an interval holds
 SMALLEST_P = 1e-12  # below, the inversion of `sign_flip_test` has no digits left
 NOISE = 0.05  # a two-sided p below this is called beyond noise
 BLOCK_CELLS = 2**22  # resampling weights held at once
-WINDOW = 0.06  # share of the queries on either side of the median that are looked at first
+WINDOW = 2.0  # looked at first around the median: this many times n_queries / sqrt(n_units)
 
 Interval = tuple[float, float]  # its two ends
 
@@ -132,17 +132,21 @@ def bootstrap(
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     sorted_ranks = [_Sorted(row, unit) for row in ranks]
-    sums = np.concatenate([_unit_sums(row, unit) for row in ranks], axis=1)
-    sizes = np.bincount(unit)
+    # Single precision is exact for counts; ranks are summed as distances from their mean.
+    centre = ranks.mean(axis=1)
+    sums = np.concatenate(
+        [_unit_sums(row, middle, unit) for row, middle in zip(ranks, centre, strict=True)], axis=1
+    ).astype(np.float32)
+    sizes = np.bincount(unit).astype(np.float32)
     parts = []
     for weights in _weights(len(sizes), n_resamples, seed):
-        n = weights @ sizes  # [block] queries in each resample
+        n = (weights @ sizes).astype(np.float64)  # [block] queries in each resample
         means = ((weights @ sums) / n[:, None]).reshape(len(n), len(ranks), -1)
         medians = np.stack([row.medians(weights, n) for row in sorted_ranks], axis=1)
         hits = 100 * means[..., :-1]
         geom = np.cbrt(hits[..., 0] * hits[..., 1] * hits[..., 2])
         parts.append(
-            np.concatenate([hits, medians[..., None], means[..., -1:], geom[..., None]], axis=-1)
+            np.stack([*np.moveaxis(hits, -1, 0), medians, centre + means[..., -1], geom], axis=-1)
         )
     samples = np.concatenate(parts)  # [n_resamples, n_methods, n_metrics]
     names = [*(f"R@{k}" for k in RECALL_AT), "MdR", "MnR", "Geom"]
@@ -162,21 +166,22 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _weights(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each unit is in each resample, [block, n_units] float64, a block at a time."""
+    """How often each unit is in each resample, [block, n_units] float32, a block at a time."""
     rng = np.random.default_rng(seed)
     block = max(1, BLOCK_CELLS // n_units)
     for start in range(0, n_resamples, block):
         n = min(block, n_resamples - start)
         drawn = rng.integers(0, n_units, (n, n_units), dtype=np.int32)
-        drawn += np.arange(n, dtype=np.int32)[:, None] * n_units
-        counts = np.bincount(drawn.ravel(), minlength=n * n_units)
-        yield counts.reshape(n, n_units).astype(np.float64)
+        weights = np.empty((n, n_units), np.float32)
+        for row, units in enumerate(drawn):  # one at a time, so that its counts stay in the cache
+            weights[row] = np.bincount(units, minlength=n_units)
+        yield weights
 
 
-def _unit_sums(ranks: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """[n_units, 5] hits at every depth, and the sum of ranks."""
+def _unit_sums(ranks: np.ndarray, centre: float, unit: np.ndarray) -> np.ndarray:
+    """[n_units, 5] hits at every depth, and the sum of ranks less their centre."""
     hits = [ranks == 1 if k == 1 else ranks < k + 1 for k in RECALL_AT]
-    columns = [*hits, ranks]
+    columns = [*hits, ranks - centre]
     return np.stack([np.bincount(unit, weights=column) for column in columns], axis=1)
 
 
@@ -194,9 +199,10 @@ class _Sorted:
         order = np.argsort(ranks, kind="stable")
         self.ranks, self.unit = ranks[order], unit[order]
         self.n_units = int(unit.max()) + 1
-        n, near = len(ranks), int(WINDOW * len(ranks))
-        # Resampled medians lie near the median; few resamples need to look further.
-        self.window = (n // 2 - near, n // 2 + near + 1) if n > 2000 else (0, n)
+        # The share of queries below the median has a standard deviation of 0.5 / sqrt(n_units) at
+        # most, so four of them leave hardly a resample that needs to look further.
+        n, near = len(ranks), int(WINDOW * len(ranks) / self.n_units**0.5) + 1
+        self.window = max(0, n // 2 - near), min(n, n // 2 + near)
 
     def medians(self, weights: np.ndarray, n: np.ndarray) -> np.ndarray:
         """Median rank of each resample; an even number of queries averages the middle two.
@@ -218,7 +224,8 @@ class _Sorted:
         self, weights: np.ndarray, lower: np.ndarray, upper: np.ndarray, start: int, stop: int
     ) -> np.ndarray:
         """Mean of the ranks at two places (from 1); NaN where one is not in start..stop."""
-        below = weights @ np.bincount(self.unit[:start], minlength=self.n_units)
+        before = np.bincount(self.unit[:start], minlength=self.n_units)
+        below = weights @ before.astype(np.float32)
         reached = np.cumsum(weights[:, self.unit[start:stop]], axis=1)
         reached += below[:, None]  # [block, stop - start] queries up to each place
         at = [np.count_nonzero(reached < place[:, None], axis=1) for place in (lower, upper)]

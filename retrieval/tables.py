@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from retrieval.verdicts import p_text
+
 if TYPE_CHECKING:
     from retrieval.evaluation import Report, Row
     from retrieval.seeds import SeedsReport
@@ -88,7 +90,7 @@ def _queries(report: "Report") -> Iterator[str]:
         badge = "" if row.badge == report.badge else f"; {row.badge}"
         yield (
             f"{name_of(row)}: {row.helped:,} helped, {row.hurt:,} hurt, {row.unchanged:,} "
-            f"unchanged ({row.paired.test}, two-sided p = {row.paired.p:.3g}){badge}"
+            f"unchanged ({row.paired.test}, two-sided {p_text(row.paired.p)}){badge}"
         )
 
 

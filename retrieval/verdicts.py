@@ -36,7 +36,13 @@ def outcome_of(paired: PairedTest, p: float, gain: Interval) -> str:
 
 
 def sentence(
-    title: str, outcome: str, paired: PairedTest, p: float, r1: float, gain: Interval
+    title: str,
+    outcome: str,
+    paired: PairedTest,
+    p: float,
+    n_tried: int,
+    r1: float,
+    gain: Interval,
 ) -> str:
     """One normaliser's verdict.
 
@@ -45,6 +51,7 @@ def sentence(
         outcome: from `outcome_of`.
         paired: queries that rose and fell.
         p: as for `outcome_of`.
+        n_tried: normalisers that it is corrected for.
         r1: difference in R@1, points.
         gain: its interval.
     """
@@ -56,9 +63,10 @@ def sentence(
         MIXED: "moved R@1 and the ranks as a whole in different ways",
         NO_DIFFERENCE: "made no difference beyond noise",
     }[outcome]
+    corrected = f", corrected for {n_tried} normalisers" if n_tried > 1 else ""
     return (
         f"{title} {said}: R@1 {r1:+.1f} (95 % interval {gain[0]:+.1f} to {gain[1]:+.1f}), "
-        f"{paired.helped:,} queries rose and {paired.hurt:,} fell ({p_text(p)})."
+        f"{paired.helped:,} queries rose and {paired.hurt:,} fell ({p_text(p)}{corrected})."
     )
 
 
