@@ -4,7 +4,6 @@ One core for matrices that somebody brings and for galleries: the similarities a
 once, in slices of rows, and every additive normaliser scores each slice while it is at hand.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from retrieval import hubness, metrics, statistics, verdicts
 from retrieval.errors import QueryError, SettingsError
+from retrieval.formats.limits import free_memory
 from retrieval.normalisers import (
     Bias,
     Evidence,
@@ -403,8 +403,8 @@ def _why_not(made: Normaliser, evidence: Evidence, truth: Truth) -> str | None:
         matrices = [getattr(evidence, field.name) for field in fields(evidence)]
         cells = sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices if matrix is not None)
         cells += WHOLE_COPIES * len(truth.queries) * len(truth.items)
-        there = _available_memory()
-        if there is not None and 8 * cells > there:
+        there = free_memory()
+        if 8 * cells > there:
             return (
                 f"was left out: it works on whole matrices and may take {8 * cells / 1e9:.1f} GB, "
                 f"of which {there / 1e9:.1f} GB are free"
@@ -414,19 +414,6 @@ def _why_not(made: Normaliser, evidence: Evidence, truth: Truth) -> str | None:
 
 def _given(evidence: Evidence, name: str) -> bool:
     return getattr(evidence, name) is not None
-
-
-def _available_memory() -> int | None:
-    """Bytes that can be had without swapping; None where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        names = getattr(os, "sysconf_names", {})
-        if "SC_AVPHYS_PAGES" not in names:
-            return None
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def without_padding(rows: Rows, evidence: Evidence, items: np.ndarray) -> tuple[Rows, Evidence]:

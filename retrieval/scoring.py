@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 
 from retrieval import metrics
 from retrieval.normalisers import Bias
-from retrieval.similarity import SimTiles, Tiles
+from retrieval.similarity import Block, SimTiles, Tiles
 
 HUBNESS_AT = (1, 10)  # places that count towards hubness: what is seen first, and a first page
 FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
 CHUNK_CELLS = 2**24  # similarities at hand at a time, while the next ones are read
 
-Progress = Callable[[int, int], None]  # queries done, of how many
+Progress = Callable[[int, int], None]  # how many are done, of how many
 
 
 class Rows(Protocol):
@@ -97,7 +98,7 @@ class KeptColumns:
     def __getattr__(self, name: str) -> Any:  # bound and tile sizes are those of the whole
         return getattr(self.whole, name)
 
-    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Any:
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """The kept columns of every tile."""
         if within is not None and not self.whole.row_major:
             within = slice(self.kept[within.start], self.kept[within.stop - 1] + 1)
@@ -106,6 +107,30 @@ class KeptColumns:
             if first < last:
                 kept = self.kept[first:last] - columns.start
                 yield rows, slice(int(first), int(last)), block[:, kept]
+
+
+class WatchedTiles:
+    """Tiles that tell how much of them was read; several passes go over them again.
+
+    Args:
+        tiles: what is read.
+        tell: told the similarities read so far, and how many one pass reads.
+    """
+
+    def __init__(self, tiles: Tiles, tell: Progress) -> None:
+        self._tiles, self._tell, self._lock, self._done = tiles, tell, Lock(), 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tiles, name)
+
+    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
+        """Every tile once; counted when the next one is asked for."""
+        n_rows, n_columns = self._tiles.shape
+        for rows, columns, block in self._tiles.blocks(scale, within):
+            yield rows, columns, block
+            with self._lock:
+                self._done += (rows.stop - rows.start) * (columns.stop - columns.start)
+                self._tell(self._done, n_rows * n_columns)
 
 
 @dataclass(frozen=True, eq=False)

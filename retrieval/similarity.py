@@ -338,5 +338,7 @@ def _cut(whole: slice, size: int) -> list[slice]:
 
 
 def as_tiles(bank_sims: "np.ndarray | Tiles") -> Tiles:
-    """Tiles as they are, or a matrix wrapped as tiles."""
+    """Tiles as they are, those of a matrix in a file, or a matrix wrapped as tiles."""
+    if hasattr(bank_sims, "tiles"):
+        return bank_sims.tiles()
     return bank_sims if hasattr(bank_sims, "blocks") else MatrixTiles(bank_sims)

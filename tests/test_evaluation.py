@@ -11,11 +11,13 @@ from retrieval import evaluation, metrics, scoring
 from retrieval.engine import Engine, Settings
 from retrieval.errors import GalleryError, QueryError, SettingsError
 from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
+from retrieval.formats import open_matrix
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.hubness import k_occurrence, k_skewness
 from retrieval.normalisers import Evidence, Normaliser, parse_spec
 from retrieval.querybank import Querybank
-from retrieval.similarity import SimTiles
+from retrieval.scoring import WatchedTiles
+from retrieval.similarity import MatrixTiles, SimTiles
 from tests.fakes import FakeEncoder, make_bank, make_gallery
 from tests.reference import qbnorm_by_definition, t2v_rank_by_definition, v2t_rank_by_definition
 
@@ -225,6 +227,28 @@ def test_slices_embeddings_and_whole_matrices_give_one_report(rng, monkeypatch):
     assert told == [(n, 40) for n in (7, 14, 21, 28, 35, 40)]
 
 
+def test_files_are_evaluated_as_the_arrays_in_them(rng, tmp_path):
+    sims, bank_sims = (rng.uniform(-1, 1, (n, 7)).astype(np.float32) for n in (14, 30))
+    np.save(tmp_path / "s.npy", sims)
+    np.save(tmp_path / "b.npy", bank_sims)
+    stored = [open_matrix(tmp_path / name) for name in ("s.npy", "b.npy")]
+    expected = evaluate_matrices(sims, bank_sims, normalisers=("qbnorm", "csls"))
+    for evidence in (stored[1], Evidence(bank_sims=stored[1])):
+        report = evaluate_matrices(stored[0], evidence, normalisers=("qbnorm", "csls"))
+        for row, known in zip(report.rows, expected.rows, strict=True):
+            np.testing.assert_array_equal(row.ranks, known.ranks)
+
+
+def test_a_watched_matrix_tells_how_much_of_it_was_read(rng):
+    told = []
+    watched = WatchedTiles(
+        MatrixTiles(rng.uniform(-1, 1, (20, 6)), row_tile=5),
+        lambda done, total: told.append((done, total)),
+    )
+    evaluate_matrices(rng.uniform(-1, 1, (12, 6)), watched, normalisers=("qbnorm",), beta=3)
+    assert told[-1] == (120, 120) and len(told) == 4
+
+
 def test_best_places_hold_their_scores(rng):
     sims, bank_sims = rng.uniform(-1, 1, (6, 9)), rng.uniform(-1, 1, (20, 9))
     report = evaluate_matrices(
@@ -264,7 +288,7 @@ def test_whole_matrix_methods_see_the_queries_without_padding(rng, monkeypatch):
     (left_out,) = report.left_out
     assert left_out.normaliser == "qbnorm" and "needs bank_sims" in left_out.reason
 
-    monkeypatch.setattr(evaluation, "_available_memory", lambda: 1000)
+    monkeypatch.setattr(evaluation, "free_memory", lambda: 1000)
     report = evaluate_matrices(sims, mask=mask, normalisers=("twice",))
     assert "works on whole matrices and may take" in report.left_out[0].reason
 

@@ -75,4 +75,4 @@ def _lines(report: Any) -> list[str]:
                 else ""
             )
         )
-    return lines
+    return [*lines, report.verdict]

@@ -169,6 +169,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import open_matrix
     from retrieval.normalisers import NORMALISERS, Evidence
+    from retrieval.scoring import WatchedTiles
 
     names = [name for each in args.normaliser or ["qbnorm"] for name in each.split(",")]
     if "all" in names:
@@ -176,9 +177,9 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     sims = open_matrix(args.sims)
     bank = None if args.bank_sims is None else open_matrix(args.bank_sims, "bank_sims")
     given = {name: getattr(args, name) for name in EVIDENCE if getattr(args, name) is not None}
-    with _progress() as progress:
+    with _progress() as (read, ranked):
         evidence = Evidence(
-            bank_sims=None if bank is None else bank.tiles(),
+            bank_sims=None if bank is None else WatchedTiles(bank.tiles(), read),
             **{name: open_matrix(path, name).tiles() for name, path in given.items()},
         )
         report = evaluate_matrices(
@@ -193,7 +194,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
             name=Path(args.sims).name,
             bank_name=None if args.bank_sims is None else Path(args.bank_sims).name,
             keep_top=1 if args.run is None else _run_depth(),
-            progress=progress,
+            progress=ranked,
         )
     if args.published:
         _print_published(args, report, sims, bank)
@@ -278,23 +279,34 @@ def _whole_numbers(path: str) -> Any:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Say on stderr how far a long run is; on a terminal in one line that is gone afterwards."""
-    started, live = time.monotonic(), sys.stderr.isatty()
-    said = started + PATIENCE_S
+def _progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
+    """Say on stderr how far a long run is; on a terminal in one line that is gone afterwards.
+
+    Yields:
+        what to tell of similarities of the querybank that were read, and of queries ranked.
+    """
+    live = sys.stderr.isatty()
+    next_at = time.monotonic() + PATIENCE_S
     shown = False
 
-    def tell(done: int, total: int) -> None:
-        nonlocal said, shown
-        if time.monotonic() >= said and done < total:
-            said = time.monotonic() + (0.2 if live else 10.0)
-            text = f"ranked {done:,} of {total:,} queries"
-            print(f"\r{text}" if live else text, end="" if live else "\n", file=sys.stderr)
-            sys.stderr.flush()
-            shown = True
+    def say(text: str) -> None:
+        nonlocal next_at, shown
+        next_at = time.monotonic() + (0.2 if live else 10.0)
+        print(f"\r{text}\033[K" if live else text, end="" if live else "\n", file=sys.stderr)
+        sys.stderr.flush()
+        shown = True
+
+    def read(done: int, total: int) -> None:
+        if time.monotonic() >= next_at:
+            which = f", pass {(done - 1) // total + 1}" if done > total else ""
+            say(f"read {100 * ((done - 1) % total + 1) // total} % of the querybank{which}")
+
+    def ranked(done: int, total: int) -> None:
+        if time.monotonic() >= next_at and done < total:
+            say(f"ranked {done:,} of {total:,} queries")
 
     try:
-        yield tell
+        yield read, ranked
     finally:
         if shown and live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
