@@ -35,6 +35,7 @@ FLOORS = {
     "retrieval.datasets": 1,
     "retrieval.checkpoint": 2,
     "retrieval.losses": 2,
+    "retrieval.models": 2,
     "retrieval.encoders": 3,
     "retrieval.training": 3,
     "retrieval.index": 4,

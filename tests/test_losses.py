@@ -7,7 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from retrieval.losses import symmetric_info_nce  # noqa: E402
+from retrieval.losses import (  # noqa: E402
+    distillation,
+    max_margin_ranking,
+    symmetric_info_nce,
+    teacher_sims,
+)
+from tests.reference_ce import distillation_by_definition, max_margin_by_definition  # noqa: E402
 
 
 def info_nce_by_definition(text_emb: np.ndarray, video_emb: np.ndarray, scale: float) -> float:
@@ -65,3 +71,67 @@ def test_both_directions_count(rng):
 def test_unpaired_rows_are_refused():
     with pytest.raises(ValueError, match=r"text_emb is \(3, 2\), video_emb \(2, 2\)"):
         symmetric_info_nce(torch.ones(3, 2), torch.ones(2, 2), 1.0)
+
+
+@pytest.mark.parametrize("fix_norm", [True, False])
+@pytest.mark.parametrize("margin", [0.1, 1.0])
+def test_max_margin_ranking_matches_its_definition(rng, margin, fix_norm):
+    sims = torch.tensor(rng.uniform(-1, 1, (5, 5)), requires_grad=True)
+    loss = max_margin_ranking(sims, margin, fix_norm)
+    expected = max_margin_by_definition(sims.detach().numpy(), margin, fix_norm)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+    assert torch.autograd.gradcheck(lambda s: max_margin_ranking(s, margin, fix_norm), (sims,))
+
+
+def test_max_margin_ranking_by_hand():
+    sims = torch.tensor([[0.5, 0.4], [0.9, 0.8]])
+    # i = 0: text to video 0.2 - 0.5 + 0.4, video to text 0.2 - 0.5 + 0.9; i = 1: 0.3 and 0.
+    assert max_margin_ranking(sims, 0.2).item() == pytest.approx((0.1 + 0.6 + 0.3 + 0) / 4)
+    # The diagonal adds four terms of 0.2.
+    assert max_margin_ranking(sims, 0.2, fix_norm=False).item() == pytest.approx(1.8 / 8)
+
+
+def test_equal_similarities_cost_the_margin():
+    assert max_margin_ranking(torch.zeros(4, 4), 0.3).item() == pytest.approx(0.3)
+
+
+def test_max_margin_ranking_needs_negatives_and_a_square():
+    with pytest.raises(ValueError, match="a batch of one pair has no negatives"):
+        max_margin_ranking(torch.ones(1, 1))
+    with pytest.raises(ValueError, match=r"sims is \(2, 3\), expected a square"):
+        max_margin_ranking(torch.ones(2, 3))
+
+
+def test_distillation_from_several_teachers_matches_its_definition(rng):
+    teachers = []
+    for names in (("audio", "rgb"), ("rgb", "scene", "audio")):
+        video = {name: rng.standard_normal((4, 3)) for name in names}
+        text = {name: rng.standard_normal((4, 3)) for name in reversed(names)}
+        teachers.append({"text": text, "video": video})
+    sims = torch.tensor(rng.uniform(-1, 1, (4, 4)), requires_grad=True)
+    matrices = [
+        teacher_sims(
+            {name: torch.tensor(x)[:, None] for name, x in t["text"].items()},  # [n, 1, dim]
+            {name: torch.tensor(x) for name, x in t["video"].items()},
+        )
+        for t in teachers
+    ]
+    loss = distillation(sims, matrices)
+    expected = distillation_by_definition(sims.detach().numpy(), teachers)
+    assert loss.item() == pytest.approx(expected, abs=1e-12)
+    assert torch.autograd.gradcheck(lambda s: distillation(s, matrices), (sims,))
+
+
+def test_distillation_gives_teachers_no_gradient():
+    teacher = torch.ones(2, 2, requires_grad=True)
+    student = torch.zeros(2, 2, requires_grad=True)
+    distillation(student, [teacher * 0.5]).backward()
+    assert teacher.grad is None
+    torch.testing.assert_close(student.grad, torch.full((2, 2), -0.125))
+
+
+def test_distillation_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="one teacher or more"):
+        distillation(torch.ones(2, 2), [])
+    with pytest.raises(ValueError, match=r"teachers are \(3, 3\), the student \(2, 2\)"):
+        distillation(torch.ones(2, 2), [torch.ones(3, 3)])

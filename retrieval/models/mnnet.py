@@ -1,0 +1,63 @@
+"""Frozen HowTo100M embeddings of captions and videos -> similarities."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from retrieval.models.config import MNNetConfig
+
+
+class MNNet(nn.Module):
+    """Plain inner products; the one parameter is there so that an optimiser has something to do.
+
+        s[i, j] = < text_i, video_j + dummy_param >        without any normalisation
+
+    Source: the official baseline on the features of Miech et al., "End-to-End Learning of Visual
+    Representations from Uncurated Instructional Videos", CVPR 2020.
+    """
+
+    def __init__(self, config: MNNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dummy_param = nn.Parameter(torch.full((1,), 1e-5))
+
+    def forward(
+        self,
+        experts: Mapping[str, torch.Tensor],
+        ind: Mapping[str, torch.Tensor],
+        text: torch.Tensor,
+        text_token_mask: torch.Tensor | None = None,
+        raw_captions: Any = None,
+    ) -> dict[str, Any]:
+        """Compare every caption with every video.
+
+        Args:
+            experts: the expert -> [n, dim].
+            ind: the expert -> [n], all 1.
+            text: [n_texts, n_captions, 1, text_dim].
+            text_token_mask, raw_captions: not used; the released loaders give them.
+
+        Returns:
+            as `CENet.forward`; the embeddings are [n_texts * n_captions, dim] and [n, dim].
+        """
+        name = self.config.expert
+        if text.ndim != 4 or text.shape[2:] != (1, self.config.text_dim):
+            raise ValueError(
+                f"text is {tuple(text.shape)}, expected [n_texts, n_captions, 1, "
+                f"{self.config.text_dim}]; extract the captions with the HowTo100M text network"
+            )
+        if list(experts) != [name] or experts[name].shape[1:] != (self.config.dim,):
+            came = ", ".join(f"{key} {tuple(x.shape)}" for key, x in experts.items())
+            raise ValueError(f"expected {name} of shape [n, {self.config.dim}] alone, got {came}")
+        if not (ind[name] == 1).all():
+            raise ValueError(f"{name} is missing for some videos; this baseline cannot do without")
+        text_emb = text.flatten(0, 2)
+        video_emb = experts[name] + self.dummy_param
+        return {
+            "modalities": [name],
+            "cross_view_conf_matrix": text_emb @ video_emb.T,
+            "text_embds": {name: text_emb},
+            "vid_embds": {name: video_emb},
+        }
