@@ -171,6 +171,11 @@ class Truth:
             mask: n_captions elements, false for padding, which is not ranked.
         """
         n_videos, n_captions = shape
+        if correct is None and n_captions % n_videos:
+            raise ValueError(
+                f"column order needs a multiple of {n_videos} captions (there are so many rows, "
+                f"one a video), got {n_captions} columns; say which row each caption belongs to"
+            )
         correct, kept = metrics.correct_and_kept(n_captions, n_videos, correct, mask)
         items = np.flatnonzero(kept)
         queries, row, n_own = np.unique(correct[items], return_inverse=True, return_counts=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from retrieval.normalisers import NORMALISERS
 from tests.reference import qbnorm_by_definition
 from tests.test_evaluation import BANK_SIMS, SIMS
 from tests.test_main import refused
+from tests.test_official import published
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = [
@@ -52,6 +54,26 @@ def test_a_fresh_process_prints_the_worked_example(folder):
     assert any(line.split()[:4] == ["QB-Norm,", "beta", "20", "100.0"] for line in lines)
 
 
+def test_its_pickles_give_its_lines(folder, capsys, rng):
+    sims, bank_sims = (rng.uniform(-0.2, 0.5, (n, 60)).astype("f4") for n in (1200, 900))
+    sims[np.arange(1200), np.arange(1200) // 20] += 0.15
+    mask = np.ones((60, 20))
+    mask[[3, 41], 19] = 0
+    argv = []
+    for flag, matrix in (
+        ("sims_test_path", sims),
+        ("sims_train_test_path", bank_sims),
+        ("test_query_masks_path", mask),
+    ):
+        Path(f"{flag}.pkl").write_bytes(pickle.dumps(matrix, protocol=4))
+        argv += [f"--{flag}", f"{flag}.pkl"]
+    expected, ranks = published(bank_sims, sims, mask)
+    assert main(["normalise", *argv, "--json", "o.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == expected
+    report = json.loads(Path("o.json").read_text())
+    assert report["metrics"]["qbnorm"]["R@1"] == pytest.approx(100 * np.mean(ranks == 0), abs=0.1)
+
+
 def test_nothing_heavy_is_imported(folder):
     code = (
         "import sys\nfrom retrieval.__main__ import main\n"
@@ -74,8 +96,9 @@ def test_published_flags_mean_beta_20_and_ours_the_scale_free_one(folder, capsys
     (row,) = json.loads(Path("o.json").read_text())["rows"][1:]
     assert row["beta"] == pytest.approx(1 / BANK_SIMS.std())
     argv = ["--sims_test_path", "S.npy", "--sims_train_test_path", "B.npy", "--beta", "0.5"]
-    assert main(["normalise", *argv, "--k", "4", "--json", "o.json"]) == 0
-    assert json.loads(Path("o.json").read_text())["rows"][1]["beta"] == 0.5
+    assert main(["normalise", *argv, "--k", "9", "--json", "o.json"]) == 0  # all four items
+    (row,) = json.loads(Path("o.json").read_text())["rows"][1:]
+    assert (row["beta"], row["n_active"]) == (0.5, 4)
 
 
 def test_the_json_holds_unrounded_numbers_by_name(folder, capsys, rng):
@@ -195,6 +218,9 @@ def test_overflow_in_the_published_script_is_said(folder, capsys, caplog):
     out = capsys.readouterr().out
     assert out.splitlines()[0] == PUBLISHED[0] and "nan" not in out
     assert "the published script overflows at beta 20 in the unit of these" in caplog.text
+    np.save("L.npy", SIMS.astype(np.float16))
+    assert main(["normalise", *argv]) == 0
+    assert "the published script is made for float32 and float64" in caplog.text
 
 
 @pytest.mark.parametrize(

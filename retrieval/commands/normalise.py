@@ -189,7 +189,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
             mask=None if args.masks is None else _only_array(args.masks).read().ravel(),
             normalisers=names if not args.published else ["qbnorm", *names],
             beta=args.beta,
-            k=args.k,
+            k=min(args.k, sims.shape[1]) if args.published else args.k,  # a slice, there
             direction=args.direction,
             name=Path(args.sims).name,
             bank_name=None if args.bank_sims is None else Path(args.bank_sims).name,
@@ -211,12 +211,12 @@ def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank
     qbnorm = report["qbnorm"]
     ranks = official.ratio_ranks(sims, bank, qbnorm.bias, truth, args.beta)
     if ranks is None:
-        real = sims.dtype.kind == bank.dtype.kind == "f"
+        single_or_double = {sims.dtype.str[1:], bank.dtype.str[1:]} <= {"f4", "f8"}
         logger.warning(
             "the published script %s; its lines are computed in log space",
             f"overflows at beta {args.beta:g} in the unit of these similarities"
-            if real
-            else "is made for floating point",
+            if single_or_double
+            else "is made for float32 and float64",
         )
         ranks = qbnorm.ranks
     lines = official.printed(report["none"].ranks, ranks, args.masks is not None)
