@@ -1,14 +1,19 @@
-"""Tiles of a similarity matrix -> what a gallery item needs to know of its column.
+"""Tiles of a similarity matrix -> what a normaliser needs to know of its columns and rows.
 
 Like `tiles.TopK` and `tiles.LogMeanExp`, all gather from tiles in any order and from several
-threads, and hold a few numbers per column, never the matrix.
+threads, and hold a few numbers per column or row, never the matrix.
 """
 
+from collections.abc import Iterator
 from threading import Lock
 
 import numpy as np
 
+from retrieval import parallel
+from retrieval.similarity import Tiles
 from retrieval.tiles import InOrder
+
+STRIP = 2**26  # entries of a strip of whole columns
 
 
 class ColumnTop:
@@ -63,21 +68,146 @@ def _by_column(
     return out, touched
 
 
-class ColumnMean:
-    """The sum of every column, in double precision."""
+class ColumnMoments:
+    """Mean and population standard deviation of every column.
+
+    A tile's sums are of what exceeds its first row, and tiles are put together by their means:
+    nothing cancels, and a column of equal entries has a spread of exactly zero.
+    """
 
     def __init__(self, n_rows: int, n_columns: int) -> None:
         self.parts = InOrder(self._merge)
         self.n_rows = n_rows
-        self.sums = np.zeros(n_columns)
+        self.n_seen = np.zeros(n_columns, dtype=np.int64)
+        self.means, self.squares = np.zeros((2, n_columns))  # squares: of deviations, summed
 
     def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """Take in one tile."""
-        self.parts.put(rows, columns, block.sum(axis=0, dtype=np.float64))
+        sums, squares = np.zeros((2, block.shape[1]))
+        for part in parallel.blocks(slice(0, len(block)), block.shape[1], most=64):
+            beyond = block[part] - block[0]
+            sums += beyond.sum(axis=0)
+            squares += np.einsum("nm,nm->m", beyond, beyond)
+        squares -= sums**2 / len(block)
+        means = block[0] + sums / len(block)
+        self.parts.put(rows, columns, len(block), means, np.maximum(squares, 0))
 
-    def _merge(self, columns: slice, sums: np.ndarray) -> None:
-        self.sums[columns] += sums
+    def _merge(self, columns: slice, n: int, means: np.ndarray, squares: np.ndarray) -> None:
+        # Chan, Golub and LeVeque, 1979: two groups as one.
+        seen, old = self.n_seen[columns], self.means[columns]
+        apart = means - old
+        self.squares[columns] += squares + apart**2 * seen * n / (seen + n)
+        self.means[columns] += apart * n / (seen + n)
+        self.n_seen[columns] += n
 
     def values(self) -> np.ndarray:
-        """[n_columns] float64 means."""
-        return self.sums / self.n_rows
+        """[2, n_columns] float64, means and standard deviations."""
+        return np.stack([self.means, np.sqrt(self.squares / self.n_rows)])
+
+
+class LogSumExp:
+    """log(sum of weight * exp(scale * x)), of every column over the rows or the other way round.
+
+    Args:
+        n_rows, n_columns: shape of x.
+        log_weights: [n_rows] to sum over rows, or [n_columns] to sum over columns.
+        scale: number to multiply x by, above 0.
+        over: "rows" gives one sum per column, "columns" one per row.
+        bound: no |x| is larger; infinite where that is not known.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        n_columns: int,
+        log_weights: np.ndarray,
+        scale: float,
+        over: str,
+        bound: float,
+    ) -> None:
+        self.parts = InOrder(self._merge)
+        self.bound = bound
+        self.log_weights, self.scale, self.axis = (
+            log_weights,
+            scale,
+            ("rows", "columns").index(over),
+        )
+        n = (n_columns, n_rows)[self.axis]
+        self.peak = np.full(n, -np.inf)
+        self.mass = np.zeros(n)  # sum of weight * exp(scale * x - peak)
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile."""
+        summed, kept = (rows, columns) if self.axis == 0 else (columns, rows)
+        bound = self.bound if np.isfinite(self.bound) else max(block.max(), -block.min())
+        if self.scale * bound < 1:  # the differences of powers near 1 need its digits
+            block = block.astype(np.float64, copy=False)
+        weights = np.expand_dims(self.log_weights[summed].astype(block.dtype), 1 - self.axis)
+        exponents = block * block.dtype.type(self.scale)
+        exponents += weights
+        peak = exponents.max(axis=self.axis)
+        exponents -= np.expand_dims(peak, self.axis)
+        np.exp(exponents, out=exponents)
+        if self.axis == 1:
+            mass = exponents.sum(axis=1).astype(np.float64)
+        else:
+            mass = np.zeros(block.shape[1])  # of few rows at a time: float32 sums them in a row
+            for part in parallel.blocks(slice(0, len(block)), block.shape[1], most=64):
+                mass += exponents[part].sum(axis=0)
+        self.parts.put(summed, kept, mass, peak)
+
+    def _merge(self, kept: slice, mass: np.ndarray, peak: np.ndarray) -> None:
+        old = self.peak[kept]
+        top = np.maximum(old, peak)
+        self.mass[kept] = self.mass[kept] * np.exp(old - top) + mass * np.exp(peak - top)
+        self.peak[kept] = top
+
+    def values(self) -> np.ndarray:
+        """[n_columns] or [n_rows] float64."""
+        return self.peak + np.log(self.mass)
+
+
+class PairSums:
+    """For every item, the sum of a square matrix over all pairs of the item's neighbours.
+
+    Args:
+        neighbours: [n_items, k] indices.
+    """
+
+    def __init__(self, neighbours: np.ndarray) -> None:
+        n_items, k = neighbours.shape
+        rows = np.repeat(neighbours, k, axis=1).ravel()
+        order = np.argsort(rows, kind="stable")  # so that a tile finds its rows in one slice
+        self.rows, self.columns = rows[order], np.tile(neighbours, k).ravel()[order]
+        self.items = order // (k * k)
+        self.entries = np.zeros(len(order))
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile."""
+        start, stop = np.searchsorted(self.rows, [rows.start, rows.stop])
+        within = self.columns[start:stop]
+        within = start + np.flatnonzero((within >= columns.start) & (within < columns.stop))
+        at = self.rows[within] - rows.start, self.columns[within] - columns.start
+        self.entries[within] = block[at]  # each is in one tile
+
+    def values(self) -> np.ndarray:
+        """[n_items] float64."""
+        return np.bincount(self.items, self.entries)
+
+
+def strips(tiles: Tiles, cells: int = STRIP) -> Iterator[tuple[slice, np.ndarray]]:
+    """Whole columns, as many at a time as fit into `cells` entries: columns, [n_rows, width]."""
+    n_rows, n_columns = tiles.shape
+    width = max(1, cells // n_rows)
+    for left in range(0, n_columns, width):
+        columns = slice(left, min(left + width, n_columns))
+        strip = None
+        for rows, found, block in tiles.blocks(within=None if tiles.row_major else columns):
+            if strip is None:
+                strip = np.empty((n_rows, columns.stop - left), dtype=block.dtype)
+            start, stop = max(found.start, left), min(found.stop, columns.stop)
+            if start < stop:
+                strip[rows, start - left : stop - left] = block[
+                    :, start - found.start : stop - found.start
+                ]
+        yield columns, strip

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from retrieval.errors import SettingsError
 from retrieval.normalisers.base import Bias, check_strength
 from retrieval.similarity import CHUNK
 
@@ -27,6 +28,13 @@ class Folding:
 
     bias: Bias
     dim: int
+
+    def __post_init__(self) -> None:
+        if self.bias.states is not None:
+            raise SettingsError(
+                f"{self.bias.normaliser} takes off another bias from query to query, and an index "
+                "holds one; fold the bias of another normaliser"
+            )
 
     @cached_property
     def c(self) -> float:

@@ -125,7 +125,6 @@ def _row_ranks(
 ) -> Ranks:
     """The ranks of the rows `chosen`, whose correct columns are [len(chosen), c]."""
     n, n_gallery = len(chosen), sims.shape[1]
-    shifts = [bias.centred.astype(sims.dtype) for bias in biases]
     ranks = np.empty((1 + len(biases), n))
     gates = np.zeros((len(biases), n), dtype=bool)
     best = np.empty((1 + len(biases), n, k), dtype=np.int64)
@@ -149,7 +148,8 @@ def _row_ranks(
                 ranks[1 + i, rows], best[1 + i, rows] = ranks[0, rows], best[0, rows]
                 if not gate.any():
                     continue
-                normalised = np.subtract(block, shifts[i], out=scores[: len(block)])
+                shift = bias.centred_of(first).astype(block.dtype, copy=False)
+                normalised = np.subtract(block, shift, out=scores[: len(block)])
                 new = counter.ranks(normalised, own, none)
                 np.copyto(ranks[1 + i, rows], new, where=gate)
                 if k:

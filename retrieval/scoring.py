@@ -257,7 +257,7 @@ def score_all(
         for bias, each, ranks, gate, best in zip(
             biases, seen[1:], found.normalised, found.gates, found.best[1:], strict=True
         ):
-            scores = _at(sims, best) - gate[:, None] * bias.centred[best]
+            scores = _at(sims, best) - bias.taken_at(found.best[0][:, 0], best)
             each.take_in(at, ranks, gate, best, scores)
         if progress is not None:
             progress(at.stop, n_queries)

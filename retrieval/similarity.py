@@ -278,14 +278,19 @@ class MatrixTiles:
         sims: [n, m] similarities; integers and half precision are converted.
         row_tile: rows of a tile; None for as many as a processor's cache holds.
         column_tile: columns of a tile; None likewise, whole rows first.
+        what: what errors call the matrix.
     """
 
     bound = np.inf
 
     def __init__(
-        self, sims: np.ndarray, row_tile: int | None = None, column_tile: int | None = None
+        self,
+        sims: np.ndarray,
+        row_tile: int | None = None,
+        column_tile: int | None = None,
+        what: str = "bank_sims",
     ) -> None:
-        self.sims = as_sims(sims, "bank_sims")
+        self.sims, self.what = as_sims(sims, what), what
         self.row_major = not by_columns(self.sims)
         tile = tile_shape(self.shape, self.row_major)
         self.row_tile, self.column_tile = row_tile or tile[0], column_tile or tile[1]
@@ -308,7 +313,7 @@ class MatrixTiles:
         """
         for rows, columns in grid(self, within):
             block = self.sims[rows, columns]
-            check_block(block, "bank_sims", rows.start, columns.start)
+            check_block(block, self.what, rows.start, columns.start)
             yield rows, columns, block if scale == 1 else block * block.dtype.type(scale)
 
 
@@ -337,8 +342,13 @@ def _cut(whole: slice, size: int) -> list[slice]:
     return [slice(start, min(start + size, whole.stop)) for start in starts]
 
 
-def as_tiles(bank_sims: "np.ndarray | Tiles") -> Tiles:
-    """Tiles as they are, those of a matrix in a file, or a matrix wrapped as tiles."""
-    if hasattr(bank_sims, "tiles"):
-        return bank_sims.tiles()
-    return bank_sims if hasattr(bank_sims, "blocks") else MatrixTiles(bank_sims)
+def as_tiles(sims: "np.ndarray | Tiles", what: str = "bank_sims") -> Tiles:
+    """Tiles as they are, those of a matrix in a file, or a matrix wrapped as tiles.
+
+    Args:
+        sims: what is to be gone through.
+        what: what errors call it, where it is a matrix.
+    """
+    if hasattr(sims, "tiles"):
+        return sims.tiles()
+    return sims if hasattr(sims, "blocks") else MatrixTiles(sims, what=what)

@@ -31,7 +31,7 @@ class Evidence:
         for field in fields(self):  # cut into tiles once, so that it is checked once
             matrix = getattr(self, field.name)
             if matrix is not None:
-                object.__setattr__(self, field.name, as_tiles(matrix))
+                object.__setattr__(self, field.name, as_tiles(matrix, field.name))
         shapes = {name: m.shape for name in MATRICES if (m := getattr(self, name)) is not None}
         wide = {name: shape[1] for name, shape in shapes.items() if name in GALLERY_WIDE}
         if len(set(wide.values())) > 1:
@@ -88,7 +88,14 @@ def as_evidence(evidence: "np.ndarray | Tiles | Evidence") -> Evidence:
 class Bias:
     """A fitted normaliser.
 
-    score[i, j] = sims[i, j] - strength * gate[i] * (values[j] - mean(values))
+        score[i, j] = sims[i, j] - strength * gate[i] * (values[j] - mean(values))
+
+    One with several gates (DualDIS) has a bias for each state of its gates, and `values` is that
+    of all gates open:
+
+        score[i, j] = sims[i, j] - strength * (states[z, j] - mean(states[z])), z = state[best[i]]
+
+    with best[i] the raw best item of query i.
     """
 
     values: np.ndarray  # [n_gallery] in the unit and dtype of the similarities
@@ -98,12 +105,39 @@ class Bias:
     beta: float | None  # inverse temperature that was used; None where there is none
     k: int  # items of each bank caption that count
     n_bank: int  # bank captions it was fitted on
+    states: np.ndarray | None = None  # [n_states, n_gallery] biases; None where there is but one
+    state: np.ndarray | None = None  # [n_gallery] row of `states` for queries whose best item it is
 
     @cached_property
     def centred(self) -> np.ndarray:
         """[n_gallery] `values` less their mean: scores stay near the similarities."""
-        values = self.values.astype(np.float64)
-        return (values - values.mean()).astype(self.values.dtype)
+        return _centred(self.values)
+
+    @cached_property
+    def _centred_states(self) -> np.ndarray:
+        return _centred(self.states)
+
+    def centred_of(self, best: np.ndarray) -> np.ndarray:
+        """What open gates take off: [n_gallery], or [n, n_gallery] where queries differ in that.
+
+        Args:
+            best: [n] each query's raw best item.
+        """
+        return self.centred if self.states is None else self._centred_states[self.state[best]]
+
+    def taken_at(self, best: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """What is taken off some items of each query, zero where its gate is shut.
+
+        Args:
+            best: [n] each query's raw best item.
+            columns: [n, k] items.
+
+        Returns:
+            [n, k], at full strength.
+        """
+        centred = self.centred_of(best)
+        at = centred[columns] if centred.ndim == 1 else np.take_along_axis(centred, columns, axis=1)
+        return self.gate_of(best)[:, None] * at
 
     def gate(self, sims: np.ndarray) -> np.ndarray:
         """Which queries are normalised: those whose raw best item is in the activation set.
@@ -142,8 +176,9 @@ class Bias:
         """
         sims = self._checked(sims)
         check_strength(strength)
-        weight = (strength * self.gate_of(sims.argmax(axis=1))).astype(sims.dtype)
-        return sims - weight[:, None] * self.centred.astype(sims.dtype, copy=False)
+        best = sims.argmax(axis=1)
+        weight = (strength * self.gate_of(best)).astype(sims.dtype)
+        return sims - weight[:, None] * self.centred_of(best).astype(sims.dtype, copy=False)
 
     def _checked(self, sims: np.ndarray) -> np.ndarray:
         sims = check_sims(sims)
@@ -157,6 +192,21 @@ class Bias:
                 f"sims have {n_gallery} gallery items, the bias {len(self.values)}; "
                 "fit the bias on this gallery"
             )
+
+
+def check_fits(sims: np.ndarray, n_gallery: int, what: str) -> np.ndarray:
+    """The similarities, if they have as many gallery items as what was fitted."""
+    if sims.shape[1] != n_gallery:
+        raise ValueError(
+            f"sims have {sims.shape[1]} gallery items, the {what} {n_gallery}; fit the {what} on "
+            "this gallery"
+        )
+    return sims
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    fine = values.astype(np.float64)
+    return (fine - fine.mean(axis=-1, keepdims=True)).astype(values.dtype)
 
 
 def precision(tiles: Tiles) -> np.dtype:
@@ -180,6 +230,21 @@ def check_count(name: str, value: int) -> None:
     """Refuse a number of things that is not whole and at least one."""
     if not (isinstance(value, int | np.integer) and value >= 1):
         raise SettingsError(f"{name} must be a whole number, 1 or more, got {value}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a weight that is not a number of zero or more."""
+    if not (np.isfinite(value) and value >= 0):
+        raise SettingsError(f"{name} must be a number of 0 or more, got {value}")
+
+
+def check_cosines(bound: float, what: str, asked_by: str) -> None:
+    """Refuse similarities that cannot be cosines, where a distance is made of them."""
+    if bound > 1 + 1e-3:
+        raise SettingsError(
+            f"{asked_by} turns cosines into distances, but {what} reach {bound:.4g}; divide them "
+            "by the logit scale"
+        )
 
 
 def scale_free_beta(tiles: np.ndarray | Tiles) -> float:

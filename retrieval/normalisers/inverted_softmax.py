@@ -10,16 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from retrieval.normalisers.asks import LogMean, TopItems
 from retrieval.normalisers.base import Evidence, check_count, check_positive
-from retrieval.normalisers.fitting import (
-    Fitting,
-    LogMean,
-    Normaliser,
-    TopItems,
-    bias_of,
-    knob,
-    votes_knob,
-)
+from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
 
 
 @dataclass(frozen=True)

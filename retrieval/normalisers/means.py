@@ -5,17 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.errors import SettingsError
-from retrieval.normalisers.base import Evidence
-from retrieval.normalisers.fitting import (
-    Fitting,
-    Mean,
-    Normaliser,
-    TopItems,
-    bias_of,
-    knob,
-    votes_knob,
-)
+from retrieval.normalisers.asks import Moments, TopItems
+from retrieval.normalisers.base import Evidence, check_fits, check_share
+from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.similarity import check_sims
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,7 @@ class DN(Normaliser):
     With alpha 1 it is plain centring (Suzuki et al., EMNLP 2013).
 
     Source: Zhou et al., "Test-Time Distribution Normalization for Contrastively Learned
-    Vision-language Models", NeurIPS 2023, equation 6; alpha is its lambda, 0.25 in its code.
+    Vision-language Models", NeurIPS 2023; alpha is its lambda, 0.25 in its code.
     """
 
     alpha: float = knob(0.25, "share", "share of the mean that is subtracted, lambda in the paper")
@@ -36,15 +29,14 @@ class DN(Normaliser):
     name: ClassVar[str] = "dn"
     title: ClassVar[str] = "Distribution normalisation"
     cost: ClassVar[str] = "one pass over the bank, one number kept per item"
-    paper: ClassVar[str] = "Zhou et al., NeurIPS 2023, equation 6"
+    paper: ClassVar[str] = "Zhou et al., NeurIPS 2023, section 3"
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.alpha) and self.alpha >= 0):
-            raise SettingsError(f"alpha must be a number of 0 or more, got {self.alpha}")
+        check_share("alpha", self.alpha)
 
     def fitting(self, evidence: Evidence) -> Fitting:
         """Ask for k-occurrence and the mean of every column."""
-        counts, means = yield TopItems(self.k), Mean()
+        counts, (means, _) = yield TopItems(self.k), Moments()
         return bias_of(self, evidence, self.alpha * means, counts)
 
     def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
@@ -57,3 +49,39 @@ class DN(Normaliser):
             f"Its bias is {self.alpha:g} times the mean of its similarities to all {n_bank:,} bank "
             "captions; each of them counts alike."
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Standardised:
+    mean: np.ndarray  # [n_gallery]
+    std: np.ndarray  # [n_gallery], never zero
+
+    def apply(self, sims: np.ndarray) -> np.ndarray:
+        """[n_queries, n_gallery] float64 scores."""
+        sims = check_fits(check_sims(sims), len(self.mean), "moments")
+        return (sims.astype(np.float64) - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class ZNorm(Normaliser):
+    """Standard score in the item's bank column: (s - mean_b p) / std_b p.
+
+    Affine with a scale per item: an index can serve it with item vectors divided by std and one
+    more coordinate -mean / std. An item whose column has no spread is given the mean spread of the
+    others: its standard score does not exist.
+
+    Source: speaker verification, Auckenthaler et al., "Score Normalization for Text-Independent
+    Speaker Verification Systems", Digital Signal Processing 2000, section 3.1.
+    """
+
+    name: ClassVar[str] = "znorm"
+    title: ClassVar[str] = "Z-norm"
+    additive: ClassVar[bool] = False
+    cost: ClassVar[str] = "one pass over the bank, two numbers kept per item"
+    paper: ClassVar[str] = "Auckenthaler et al., DSP 2000, section 3.1"
+
+    def fitting(self, evidence: Evidence) -> Fitting:
+        """Ask for the moments of every column."""
+        ((mean, std),) = yield (Moments(),)
+        spread = std > 1e-6 * np.abs(mean)
+        return _Standardised(mean, np.where(spread, std, std[spread].mean() if spread.any() else 1))

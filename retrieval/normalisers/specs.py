@@ -9,15 +9,44 @@ import numpy as np
 
 from retrieval.errors import SettingsError
 from retrieval.normalisers.base import Evidence, as_evidence
+from retrieval.normalisers.dual import DualDIS, DualIS
 from retrieval.normalisers.fitting import Normaliser
+from retrieval.normalisers.gallery import DisSimLocal, LocalisedCentring
 from retrieval.normalisers.inverted_softmax import InvertedSoftmax, QBNorm
-from retrieval.normalisers.means import DN
-from retrieval.normalisers.neighbours import CSLS, NNN
+from retrieval.normalisers.means import DN, ZNorm
+from retrieval.normalisers.neighbours import CSLS, NICDM, NNN, LocalScaling, RatioMargin
 from retrieval.normalisers.none import Raw
+from retrieval.normalisers.ranks import GC, MutualProximityEmpirical, MutualProximityGaussian
+from retrieval.normalisers.sinkhorn import DBSN, HNN, Sinkhorn
+from retrieval.normalisers.transductive import DSL, HSM
 from retrieval.similarity import Tiles, check_sims
 
 NORMALISERS: dict[str, type[Normaliser]] = {
-    normaliser.name: normaliser for normaliser in (Raw, InvertedSoftmax, QBNorm, CSLS, NNN, DN)
+    normaliser.name: normaliser
+    for normaliser in (
+        Raw,
+        InvertedSoftmax,
+        QBNorm,
+        CSLS,
+        NNN,
+        DN,
+        GC,
+        DualIS,
+        DualDIS,
+        Sinkhorn,
+        DBSN,
+        HNN,
+        DSL,
+        HSM,
+        ZNorm,
+        LocalScaling,
+        NICDM,
+        MutualProximityGaussian,
+        MutualProximityEmpirical,
+        DisSimLocal,
+        LocalisedCentring,
+        RatioMargin,
+    )
 }
 # Those that can answer one query at a time with a querybank and the gallery alone.
 SEARCHABLE = {
@@ -108,7 +137,8 @@ def parse_spec(spec: str, **shared: float | None) -> Normaliser:
 
     Args:
         spec: for example "nnn:alpha=0.5:neighbours=8"; beta=auto is the scale-free one.
-        shared: settings for those that have them, where the word does not say otherwise.
+        shared: settings for those that have them, where the word does not say otherwise; None
+            leaves a setting as it is.
 
     Raises:
         SettingsError: the name, a knob or a value is not known or out of range.
@@ -124,7 +154,8 @@ def parse_spec(spec: str, **shared: float | None) -> Normaliser:
                 f"of {', '.join(kinds)}"
             )
         settings[key] = _value(key, value, kinds[key])
-    return get_normaliser(name, **{**shared, **settings})
+    given = {key: value for key, value in shared.items() if value is not None}
+    return get_normaliser(name, **{**given, **settings})
 
 
 def spec_of(normaliser: Normaliser) -> str:
