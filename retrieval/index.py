@@ -15,7 +15,7 @@ import numpy as np
 from retrieval.files import replacing
 from retrieval.folding import Folding
 from retrieval.normalisers.base import Bias
-from retrieval.similarity import check_k
+from retrieval.similarity import check_k, top_k
 
 
 class BothRankings(NamedTuple):
@@ -66,10 +66,10 @@ class Index:
             writer = faiss.PyCallbackIOWriter(file.write)
             faiss.write_index(self.faiss, writer)
 
-    def search(
+    def search_both(
         self, query_emb: np.ndarray, k: int, strength: float | np.ndarray = 1.0
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The k best items of each query, normalised where the bias's gate is open.
+    ) -> BothRankings:
+        """The k best items of each query, raw and normalised.
 
         Args:
             query_emb: [n_queries, dim] float32.
@@ -77,23 +77,8 @@ class Index:
             strength: share of the bias to apply, 0 (raw) to 1; one for all, or [n_queries].
 
         Returns:
-            [n_queries, k] int64 item numbers, best first, and their float32 scores
-            s - strength * gate * (b - mean(b)).
-        """
-        query_emb = self._checked(query_emb, k)
-        strength = np.broadcast_to(np.asarray(strength, dtype=np.float32), len(query_emb))
-        if self.bias.active is not None or self.bias.normaliser == "none":
-            best = self.faiss.search(self.folding.queries(query_emb, 0.0), 1)[1][:, 0]
-            strength = strength * self.bias.gate_of(best)
-        scores, ids = self.faiss.search(self.folding.queries(query_emb, strength), k)
-        return ids, scores
-
-    def search_both(
-        self, query_emb: np.ndarray, k: int, strength: float | np.ndarray = 1.0
-    ) -> BothRankings:
-        """The k best items of each query, raw and normalised.
-
-        Args as for `search`. Where the gate is shut, both rankings are the raw one.
+            both answers, with the scores s and s - strength * gate * (b - mean(b)); where the
+            gate is shut, both are the raw one. Of equal scores any may come first.
         """
         query_emb = self._checked(query_emb, k)
         raw_scores, raw_ids = self.faiss.search(self.folding.queries(query_emb, 0.0), k)
@@ -101,6 +86,20 @@ class Index:
         weights = np.asarray(strength, dtype=np.float32) * gate
         scores, ids = self.faiss.search(self.folding.queries(query_emb, weights), k)
         return BothRankings(raw_ids, raw_scores, ids, scores, gate)
+
+    def largest_error(self, query_emb: np.ndarray, k: int) -> float:
+        """How far answers are from the definition at most, over both rankings' scores.
+
+        Args as for `search_both`; the definition is worked out from whole rows.
+        """
+        answer = self.search_both(query_emb, k)
+        sims = query_emb @ self.video_emb.T
+        scores = sims - answer.gate[:, None] * self.bias.centred
+        errors = [
+            np.abs(found - np.take_along_axis(whole, top_k(whole, k), axis=1)).max()
+            for whole, found in ((sims, answer.raw_scores), (scores, answer.scores))
+        ]
+        return float(max(errors))
 
     def _checked(self, query_emb: np.ndarray, k: int) -> np.ndarray:
         check_k(k, self.n_gallery)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import files
+from retrieval.errors import GalleryError
 from retrieval.folding import Folding
 from retrieval.gallery import Gallery
 from retrieval.normalisers import Bias, Evidence, check_searchable, parse_spec, spec_of
@@ -61,6 +62,10 @@ def fit_for_serving(
         SettingsError: the normaliser is unknown or not additive, or a setting is out of range.
     """
     bank.check_fits(gallery)
+    if bank.side != "text":
+        raise GalleryError(
+            f"querybank {bank.name} is of videos; a bias of videos needs a bank of captions"
+        )
     captions = bank.head(bank_size or len(bank))
     chosen = parse_spec(normaliser, beta=beta, k=k)
     check_searchable(chosen.name)

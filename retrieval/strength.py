@@ -14,10 +14,12 @@ class Bend:
 
     def __init__(self, sims: np.ndarray, bias: np.ndarray, strength: float) -> None:
         """Args: [n_gallery] raw similarities, [n_gallery] bias, shown strength 0..1."""
-        self.sims = sims.astype(np.float64)
-        self.bias = bias.astype(np.float64)
+        self.sims, self.bias = sims, bias
         self.strength = strength
-        self.shown = self.sims - strength * self.bias if strength else self.sims
+        # More than a rounding of any score: who is near is seen in the precision of the
+        # similarities, and only what is near is then worked out in double precision.
+        scale = sum(max(float(each.max()), -float(each.min())) for each in (sims, bias))
+        self._slack = 8 * float(np.finfo(np.result_type(sims, bias)).eps) * scale
 
     def take_over_at(self, columns: Sequence[int]) -> list[float | None]:
         """Smallest strength from which on, up to the shown one, an item keeps its shown place.
@@ -33,10 +35,12 @@ class Bend:
             return found
         columns = np.asarray(columns)
         # Only an item that is before one of them at either end can be passed or pass.
+        shown = self._at(self.strength)
         near = self.sims >= self.sims[columns].min()
-        near |= self.shown >= self.shown[columns].min()
+        near |= shown >= shown[columns].min() - self._slack
         near = np.flatnonzero(near)
-        sims, shown = self.sims[near], self.shown[near]
+        sims, bias = self.sims[near].astype(np.float64), self.bias[near].astype(np.float64)
+        shown = sims - self.strength * bias
         own = np.searchsorted(near, columns)
         step = max(1, 2**24 // len(near))  # rows compared at once, to bound memory
         for start in range(0, len(columns), step):
@@ -46,18 +50,17 @@ class Bend:
             for row in np.flatnonzero(rose):
                 crossed = np.flatnonzero(before[row] != after[row])
                 passed = before[row, crossed]
-                found[start + row] = self._settles(columns[start + row], near[crossed], passed)
+                at = (sims[crossed] - sims[chunk[row]]) / (bias[crossed] - bias[chunk[row]])
+                found[start + row] = self._settles(at, passed)
         return found
 
-    def _settles(self, column: int, crossed: np.ndarray, passed: np.ndarray) -> float:
+    def _settles(self, at: np.ndarray, passed: np.ndarray) -> float:
         """Where an item that rose comes to its shown place for good.
 
         Args:
-            column: the item.
-            crossed: items whose line crosses its line between 0 and the shown strength.
-            passed: of each, whether it was passed (or else passed the item).
+            at: strengths between 0 and the shown one at which its line crosses another's.
+            passed: of each, whether it passed the other (or else was passed).
         """
-        at = (self.sims[crossed] - self.sims[column]) / (self.bias[crossed] - self.bias[column])
         # Walk down from the shown strength: below `at`, those it passed are ahead again.
         order = np.argsort(-at, kind="stable")
         at, lost = at[order], np.cumsum(np.where(passed[order], 1, -1))
@@ -67,7 +70,7 @@ class Bend:
     def leads(self) -> list[tuple[float, int]]:
         """Who is first from which strength on, between 0 and 1: [(0.0, raw best), ...]."""
         items = self._rivals()
-        sims, bias = self.sims[items], self.bias[items]
+        sims, bias = self.sims[items].astype(np.float64), self.bias[items].astype(np.float64)
         leader = int(sims.argmax())
         leads, at = [(0.0, int(items[leader]))], 0.0
         while True:
@@ -88,17 +91,19 @@ class Bend:
         The raw best and the one at strength 1 bound the lead from below by two lines. Where an
         item's line reaches them at all it does so at 0, at 1, or where the two meet.
         """
-        full = self.shown if self.strength == 1 else self.sims - self.bias
+        full = self._at(1)
         raw, last = int(self.sims.argmax()), int(full.argmax())
-        gained = full[last] - full[raw]
-        lost = self.sims[raw] - self.sims[last]
-        meet = lost / (lost + gained) if lost + gained > 0 else 0.0
-        least = self.sims[raw] - meet * self.bias[raw]
-        slack = 1e-12 * max(abs(self.sims[raw]), abs(self.bias[raw]), abs(full[last]), 1e-300)
-        near = self.sims - meet * self.bias >= least - slack
-        near |= self.sims >= self.sims[raw] - slack
-        near |= full >= full[last] - slack
+        s, b = (each[[raw, last]].astype(np.float64) for each in (self.sims, self.bias))
+        lost, gained = s[0] - s[1], (s[1] - b[1]) - (s[0] - b[0])
+        meet = float(lost / (lost + gained)) if lost + gained > 0 else 0.0
+        near = self._at(meet) >= s[0] - meet * b[0] - self._slack
+        near |= self.sims >= self.sims[raw]
+        near |= full >= full[last] - self._slack
         return np.flatnonzero(near)
+
+    def _at(self, strength: float) -> np.ndarray:
+        """[n_gallery] scores at a strength, in the precision of the similarities."""
+        return self.sims - self.bias * np.asarray(strength, dtype=self.bias.dtype)
 
 
 def _ahead(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -55,15 +55,23 @@ def test_search_at_any_strength_is_the_dense_definition(rng, name, strength):
     bias = get_normaliser(name).fit(SimTiles(unit_rows(rng.standard_normal((800, 24))), video_emb))
     if strength == "each its own":
         strength = rng.random(40)
-    index = Index(video_emb, bias)
-    ids, scores = index.search(query_emb, 10, strength)
+    answer = Index(video_emb, bias).search_both(query_emb, 10, strength)
     dense = scores_by_definition(bias, query_emb @ video_emb.T, strength)
     expected = top_k(dense, 10)
-    np.testing.assert_allclose(scores, np.take_along_axis(dense, expected, axis=1), atol=1e-6)
-    assert (ids == expected).mean() > 0.99  # neighbours a rounding apart may change places
-    both = index.search_both(query_emb, 10, strength)
-    np.testing.assert_array_equal(both.ids, ids)
-    assert ids.dtype == np.int64 and scores.dtype == np.float32
+    best = np.take_along_axis(dense, expected, axis=1)
+    np.testing.assert_allclose(answer.scores, best, atol=1e-6)
+    assert (answer.ids == expected).mean() > 0.99  # neighbours a rounding apart may change places
+    assert answer.ids.dtype == np.int64 and answer.scores.dtype == np.float32
+
+
+def test_the_largest_error_is_a_rounding_and_sees_a_wrong_index(rng):
+    video_emb = unit_rows(rng.standard_normal((300, 24)))
+    query_emb = unit_rows(rng.standard_normal((20, 24)))
+    index = Index(video_emb, get_normaliser("inverted_softmax").fit(query_emb @ video_emb.T))
+    assert 0 <= index.largest_error(query_emb, 10) < 1e-6
+    index._vectors.flags.writeable = True
+    index._vectors[:, 24] = 0  # the bias is lost
+    assert index.largest_error(query_emb, 10) > 1e-3
 
 
 def test_some_gates_are_open_and_some_shut(rng):
@@ -82,9 +90,9 @@ def test_every_searchable_normaliser_folds(rng, name):
     video_emb, bank_emb = (unit_rows(rng.standard_normal((n, 8))) for n in (50, 200))
     evidence = Evidence(bank_emb @ video_emb.T, gallery_sims=video_emb @ video_emb.T)
     bias = get_normaliser(name).fit(evidence)
-    _, scores = Index(video_emb, bias).search(bank_emb, 1)
+    answer = Index(video_emb, bias).search_both(bank_emb, 1)
     dense = scores_by_definition(bias, bank_emb @ video_emb.T)
-    np.testing.assert_allclose(scores[:, 0], dense.max(axis=1), atol=1e-5)
+    np.testing.assert_allclose(answer.scores[:, 0], dense.max(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
@@ -97,9 +105,9 @@ def test_the_saved_file_is_an_ordinary_faiss_index(rng, strength, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.index"]
     read = faiss.read_index(str(tmp_path / "out.index"))
     scores, ids = read.search(index.folding.queries(query_emb, strength), 10)
-    expected_ids, expected = index.search(query_emb, 10, strength)
-    np.testing.assert_array_equal(scores, expected)
-    np.testing.assert_array_equal(ids, expected_ids)
+    expected = index.search_both(query_emb, 10, strength)
+    np.testing.assert_array_equal(scores, expected.scores)
+    np.testing.assert_array_equal(ids, expected.ids)
 
 
 def test_the_gallery_is_kept_once_and_not_changed(rng):
@@ -120,13 +128,13 @@ def test_bad_arguments_are_named(rng):
     with pytest.raises(ValueError, match="bias has 40 items"):
         Index(video_emb[:39], bias)
     with pytest.raises(ValueError, match=r"queries have shape \(2, 5\), expected \[n_queries, 6\]"):
-        index.search(np.ones((2, 5)), 3)
+        index.search_both(np.ones((2, 5)), 3)
     with pytest.raises(ValueError, match="query 1 holds NaN"):
-        index.search(np.array([[1.0] * 6, [np.nan] * 6]), 3)
+        index.search_both(np.array([[1.0] * 6, [np.nan] * 6]), 3)
     with pytest.raises(SettingsError, match=r"k must be a whole number in 1\.\.40"):
         index.search_both(video_emb, 41)
     with pytest.raises(SettingsError, match="strength must be between"):
-        index.search(video_emb, 3, strength=-0.5)
+        index.search_both(video_emb, 3, strength=-0.5)
 
 
 def test_no_query_gives_an_empty_answer(rng):

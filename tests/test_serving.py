@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from retrieval.commands.bias import SUFFIXES
 from retrieval.folding import Folding
 from retrieval.gallery import open_gallery
 from retrieval.normalisers import get_normaliser
-from retrieval.querybank import open_querybank
+from retrieval.querybank import open_querybank, write_querybank
 from tests.fakes import make_bank, make_gallery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,9 +113,11 @@ def test_knobs_may_stand_in_the_word(folder, tmp_path, expected):
     np.testing.assert_allclose(np.load(tmp_path / "bias.npy"), nearest - nearest.mean(), atol=1e-6)
 
 
-def test_the_faiss_file_holds_the_gallery_and_the_bias(folder, expected, tmp_path):
+def test_the_faiss_file_holds_the_gallery_and_the_bias(folder, expected, tmp_path, caplog):
     gallery, _, bias = expected
-    run(folder, "--beta", 20, "--faiss", tmp_path / "out.index")
+    with caplog.at_level("INFO"):
+        run(folder, "--beta", 20, "--faiss", tmp_path / "out.index")
+    assert re.search(r"on 16 bank captions .* within \de-0[78] of the definition", caplog.text)
     index = faiss.read_index(str(tmp_path / "out.index"))
     vectors = index.reconstruct_n(0, 30)
     np.testing.assert_array_equal(vectors[:, :12], gallery.video_emb)
@@ -145,6 +148,15 @@ def test_a_gallery_without_a_bank_says_how_to_make_one(tmp_path, capsys):
     argv = ["bias", "--gallery", str(tmp_path / "gallery"), "--out", str(tmp_path / "b.csv")]
     assert main(argv) == 2
     assert "made by `python -m retrieval bank`" in capsys.readouterr().err
+
+
+def test_a_bank_of_videos_is_refused(folder, tmp_path, capsys):
+    gallery = open_gallery(folder / "gallery")
+    write_querybank(tmp_path / "b", gallery.video_emb, None, gallery.encoder, side="video")
+    out = tmp_path / "bias.csv"
+    argv = ["bias", "--gallery", str(folder / "gallery"), "--bank", str(tmp_path / "b")]
+    assert main([*argv, "--out", str(out)]) == 2
+    assert "querybank b is of videos" in capsys.readouterr().err and not out.exists()
 
 
 def test_parquet_is_imported_only_where_it_is_asked_for(folder, tmp_path):

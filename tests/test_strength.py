@@ -80,8 +80,9 @@ def test_equal_items_never_overtake_each_other():
 def test_many_items_are_taken_a_few_at_a_time():
     rng = np.random.default_rng(1)
     n = 70_000  # 2**24 // n = 239 items at a time
-    bend = Bend(rng.uniform(-1, 1, n), rng.uniform(-1, 1, n), 1.0)
-    columns = np.argsort(-bend.shown)[:300]
+    sims, bias = rng.uniform(-1, 1, n), rng.uniform(-1, 1, n)
+    bend = Bend(sims, bias, 1.0)
+    columns = np.argsort(bias - sims)[:300]
     whole = bend.take_over_at(columns)
     assert whole == [bend.take_over_at([column])[0] for column in columns]
     assert sum(at is not None for at in whole) > 200
@@ -126,3 +127,16 @@ def test_a_long_row_is_answered_like_a_short_one_that_holds_its_best():
     assert long.leads() == short.leads()
     assert long.take_over_at(range(40)) == short.take_over_at(range(40))
     assert long.take_over_at([]) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_single_precision_is_looked_at_in_single_and_answered_in_double(seed):
+    rng = np.random.default_rng(seed)
+    # Many scores a rounding apart: steps of 2^-24 around one, biases with the same steps.
+    sims = (1 + rng.integers(-40, 40, 500) * 2.0**-23).astype(np.float32)
+    bias = (rng.integers(-40, 40, 500) * 2.0**-23).astype(np.float32)
+    coarse = Bend(sims, bias, 0.75)
+    fine = Bend(sims.astype(np.float64), bias.astype(np.float64), 0.75)
+    assert coarse.leads() == fine.leads()
+    columns = np.argsort(0.75 * bias.astype(np.float64) - sims, kind="stable")[:20]
+    assert coarse.take_over_at(columns) == fine.take_over_at(columns)
