@@ -14,6 +14,7 @@ FLOORS = {
     "retrieval.parallel": 0,
     "retrieval.similarity": 0,
     "retrieval.tiles": 0,
+    "retrieval.expert_tiles": 0,
     "retrieval.columns": 0,
     "retrieval.metrics": 0,
     "retrieval.hubness": 0,
