@@ -61,7 +61,7 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
         FileError: foreign, damaged, too large, not plain numbers, or a pickle with code in it.
     """
     source = Source(path, limits)
-    first_bytes, last_byte = source.read(0, 512), source.read(source.size - 1, 1)
+    first_bytes = source.read(0, 512)
     if first_bytes.startswith(NPY):
         return {"": open_npy(source)}
     if first_bytes.startswith(LEGACY):
@@ -72,7 +72,7 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
     if is_safetensors(first_bytes, source.size):
         return open_safetensors(source)
     if what_else(first_bytes) is None:
-        if is_pickle(first_bytes, last_byte):
+        if is_pickle(source):
             return open_pickle(source)
         if is_text(first_bytes):
             return {"": open_csv(source)}

@@ -21,6 +21,7 @@ class Limits:
     header_bytes: int = 10_000  # of a .npy; that of a plain array takes 128
     index_bytes: int = 16 * 2**20  # names, sizes and places: of a .safetensors, zip or .pt file
     array_opcodes: int = 10_000  # steps of a pickle that holds arrays; one array takes about 40
+    tensor_opcodes: int = 2 * 10**6  # steps of a checkpoint's pickle; one tensor takes about 40
     opcodes: int = 30 * 10**6  # steps of a pickle of features or captions
     depth: int = 64  # containers in containers
     text_bytes: int = 2 * 2**30  # of a .csv file

@@ -17,6 +17,8 @@ from retrieval.errors import FileError
 
 SHORT = 4096  # bytes of a text that is read at once; a longer one stays a Span
 _LINE = 512  # characters of a number or a name that is written as text
+_ROUND = 4096  # steps between two looks at how much is waiting
+_MOST_WAITING = 200_000  # items, or marks, that wait to be put into a container
 _LONGEST_INT = 17  # bytes; no size, place or seed needs more
 
 
@@ -75,20 +77,14 @@ class Machine:
         Raises:
             FileError: a step, name or number that data has no use for, or a damaged pickle.
         """
-        buffer, steps = self.buffer, _STEPS
         try:
-            for _ in range(self.most):
-                code = buffer[self.at]
-                self.at += 1
-                if code == _STOP:
+            for left in range(self.most, 0, -_ROUND):
+                if self._round(min(_ROUND, left)):
                     (value,) = self.stack
                     if self.outer:
                         raise IndexError
                     return value
-                step = steps.get(code)
-                if step is None:
-                    raise self.refused_step(code)
-                step(self)
+                self.check_waiting()
         except FileError:
             raise
         except (LookupError, ValueError, TypeError, struct.error, AttributeError) as error:
@@ -101,6 +97,47 @@ class Machine:
             f"{self.name} takes more than {self.most:,} pickle steps, the limit for what it should "
             "hold; save the array with numpy.save"
         )
+
+    def _round(self, n_steps: int) -> bool:
+        """Take some steps; whether STOP was the last."""
+        buffer, stack, memo, texts, at = self.buffer, self.stack, self.memo, self.texts, self.at
+        for _ in range(n_steps):
+            code = buffer[at]
+            at += 1
+            if code in _TEXTS:  # captions are hardly anything else
+                wide = code == _TEXT
+                n = _UINT32.unpack_from(buffer, at)[0] if wide else buffer[at]
+                at += 4 if wide else 1
+                if n <= SHORT:
+                    if at + n > self.end:
+                        raise IndexError
+                    text = decode(buffer[at : at + n], "utf-8")
+                    stack.append(texts.setdefault(text, text))
+                else:
+                    stack.append(Span(at, n, "utf-8"))
+                at += n
+            elif code == _MEMOIZE:
+                memo[len(memo)] = stack[-1]
+            else:
+                self.at = at
+                if code == _STOP:
+                    return True
+                step = _STEPS.get(code)
+                if step is None:
+                    raise self.refused_step(code)
+                step(self)
+                at, stack = self.at, self.stack
+        self.at = at
+        return False
+
+    def check_waiting(self) -> None:
+        """Refuse a pickle that puts down far more than it ever takes up."""
+        waiting = len(self.stack) + len(self.outer) + sum(map(len, self.outer))
+        if waiting > _MOST_WAITING:
+            raise FileError(
+                f"{self.name} has {waiting:,} items waiting in its pickle, the limit is "
+                f"{_MOST_WAITING:,}; save the array with numpy.save"
+            )
 
     def refused_step(self, code: int) -> FileError:
         """The sentence for a step outside the list."""
@@ -215,14 +252,18 @@ class Machine:
 
 def decode(data: bytes, codec: str) -> str:
     """A text of a pickle; codec "escape" is that of Python 2's quoted strings."""
+    if codec == "utf-8":
+        return data.decode("utf-8", "surrogatepass")
     if codec == "escape":
         return codecs.escape_decode(data)[0].decode("latin-1")
-    return data.decode(codec, "surrogatepass" if codec == "utf-8" else "strict")
+    return data.decode(codec)
 
 
 # ---- steps ---------------------------------------------------------------------------------------
 
-_STOP = ord(".")
+_STOP, _TEXT, _MEMOIZE = b".X\x94"
+_TEXTS = b"X\x8c"
+_UINT32 = struct.Struct("<I")
 _STEPS: dict[int, Callable[[Machine], None]] = {}
 
 
@@ -266,13 +307,10 @@ _STEPS.update(
         ord("p"): lambda m: m.remember(int(m.line())),
         ord("q"): lambda m: m.remember(m.number("<B")),
         ord("r"): lambda m: m.remember(m.number("<I")),
-        0x94: lambda m: m.remember(len(m.memo)),
         0x8A: lambda m: m.integer(m.number("<B")),
         0x8B: lambda m: m.integer(m.number("<I")),
         ord("T"): lambda m: m.text(m.number("<i"), "latin-1"),  # Python 2's strings
         ord("U"): lambda m: m.text(m.number("<B"), "latin-1"),
-        ord("X"): lambda m: m.text(m.number("<I"), "utf-8"),
-        0x8C: lambda m: m.text(m.number("<B"), "utf-8"),
         0x8D: lambda m: m.text(m.number("<Q"), "utf-8"),
         ord("a"): lambda m: m.extend([m.stack.pop()]),
         ord("e"): lambda m: m.extend(m.marked()),

@@ -22,8 +22,8 @@ def plain_dtype(descr: object, name: str) -> np.dtype:
     """A dtype by numpy's short name ("<f4"); only real numbers and bool of 1 to 8 bytes."""
     if isinstance(descr, str) and re.fullmatch(r"[<>|=]?([iu][1248]|f[248]|b1|\?)", descr):
         return np.dtype(descr)
-    objects = isinstance(descr, str) and descr.lstrip("<>|=").startswith("O")
-    kind = "Python objects" if objects else shown(descr, 40)
+    kind = descr.lstrip("<>|=") if isinstance(descr, str) else "records"
+    kind = "Python objects" if kind.startswith("O") else shown(kind, 40)
     raise FileError(f"{name} holds {kind}, expected plain numbers such as float32; convert it")
 
 

@@ -19,11 +19,13 @@ from retrieval.formats.stored import StoredArray
 _RECORDS = [("datastructures", "ExpertStore"), ("utils.datastructures", "ExpertStore")]
 
 
-def is_pickle(first_bytes: bytes, last_byte: bytes) -> bool:
+def is_pickle(source: Source) -> bool:
     """Whether a file is a pickle: it says so from protocol 2 on, and before that it looks so."""
-    if first_bytes[:1] == b"\x80":
-        return first_bytes[1:2] <= b"\x0f"
-    return last_byte == b"." and first_bytes[:1] in b"(c]}lINFSVLJKMGTUX)"
+    first, last = source.read(0, 2), source.read(max(0, source.size - 2), 2)
+    if first[:1] == b"\x80":
+        return first[1:] <= b"\x0f"
+    # A text of numbers may end with a point too, but after a digit.
+    return first[:1] in b"(c]}lINFSVLJKMGTUX)" and last[-1:] == b"." and not last[:1].isdigit()
 
 
 def open_pickle(source: Source) -> dict[str, StoredArray]:
@@ -61,9 +63,8 @@ def read_pickle(path: str | Path, limits: Limits = LIMITS) -> Any:
         FileError: it asks for code, is damaged, or holds anything else.
     """
     source = Source(path, limits)
-    first_bytes = source.read(0, 512)
-    if not is_pickle(first_bytes, source.read(source.size - 1, 1)):
-        raise foreign(first_bytes, source.name, "a pickle")
+    if not is_pickle(source):
+        raise foreign(source.read(0, 512), source.name, "a pickle")
     return Plain(source.name, limits, source.read, source.size).of(_walk(source, limits.opcodes))
 
 
@@ -178,7 +179,12 @@ class Plain:
         if type(value) is Span:
             self._spend(value.length)
             payload = self.fetch(value.start, value.length)
-            return decode(payload, value.codec) if value.codec else payload
+            try:
+                return decode(payload, value.codec) if value.codec else payload
+            except ValueError as error:
+                raise FileError(f"{self.name} holds a text that is damaged; copy it again") from (
+                    error
+                )
         if type(value) is Array and value.payload is not None:
             self._spend(value.nbytes)
             return value.read()

@@ -5,6 +5,7 @@ its type and the place of its bytes, once all three were checked against each ot
 """
 
 import codecs
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -130,15 +131,19 @@ class Array:
 
     def _read_into(self, out: memoryview) -> None:
         place = 0
-        for piece in payload_pieces(self.payload, self.fetch):
-            if place + len(piece) > len(out):
-                break
-            out[place : place + len(piece)] = piece
-            place += len(piece)
-        else:
-            if place == len(out):
-                return
-        raise FileError(f"{self.name} is truncated or damaged: an array's bytes do not fit it")
+        with contextlib.suppress(ValueError):  # of a text that is none, or stands for no bytes
+            for piece in payload_pieces(self.payload, self.fetch):
+                if place + len(piece) > len(out):
+                    break
+                out[place : place + len(piece)] = piece
+                place += len(piece)
+            else:
+                if place == len(out):
+                    return
+        raise FileError(
+            f"{self.name} is truncated or damaged: the bytes of an array {self.shape!s:.40} do not "
+            "fit it; copy or make it again"
+        )
 
 
 def payload_pieces(payload: bytes | Span, fetch: Fetch) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ class Layout:
 
     def walk(self, buffer: Any, start: int = 0) -> tuple[Any, int]:
         """What a pickle describes, and the place after it."""
-        name, most = self.source.name, self.source.limits.opcodes
+        name, most = self.source.name, self.source.limits.tensor_opcodes
         machine = Machine(buffer, name, self._find, most, self._storage, int_keys=True, start=start)
         return machine.run(), machine.at
 
