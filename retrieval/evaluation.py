@@ -394,9 +394,9 @@ def _runnable(
 
 def _why_not(made: Normaliser, evidence: Evidence, truth: Truth) -> str | None:
     """What keeps a normaliser from being run."""
-    missing = [
-        name for need, name in NEEDS.items() if need in made.needs and not _given(evidence, name)
-    ]
+    needed = [name for need, name in NEEDS.items() if need in made.needs]
+    needed += [name for name in getattr(made, "balanced", ()) if name not in needed]
+    missing = [name for name in needed if not _given(evidence, name)]
     if missing:
         return f"was left out: it needs {' and '.join(missing)}"
     if not made.additive:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from retrieval.seeds import SeedsReport
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
-NAME, CELL = 32, 13  # characters
+NAME, CELL = 36, 13  # characters
 DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 HELPED, HURT = "helped", "hurt"  # the ranks as a whole and R@1
 RANKS_ROSE, RANKS_FELL = "ranks rose", "ranks fell"  # with R@1 within noise
+R1_ROSE, R1_FELL = "R@1 rose", "R@1 fell"  # with the ranks as a whole within noise
 MIXED, NO_DIFFERENCE = "mixed", "no difference"
 
 
@@ -31,8 +32,9 @@ def outcome_of(paired: PairedTest, p: float, gain: Interval) -> str:
         return HELPED if up else RANKS_ROSE
     if fell:
         return HURT if down else RANKS_FELL
-    # Where as many fell as rose, a gain at the very top alone is not yet a reason to trust it.
-    return MIXED if up or down else NO_DIFFERENCE
+    if up:
+        return R1_ROSE
+    return R1_FELL if down else NO_DIFFERENCE
 
 
 def sentence(
@@ -60,7 +62,9 @@ def sentence(
         HURT: "made it worse beyond noise",
         RANKS_ROSE: "lifted more queries than it lowered, but R@1 stayed within noise",
         RANKS_FELL: "lowered more queries than it lifted, but R@1 stayed within noise",
-        MIXED: "moved R@1 and the ranks as a whole in different ways",
+        R1_ROSE: "raised R@1, but of all queries too few rose to tell it from noise",
+        R1_FELL: "lowered R@1, but of all queries too few fell to tell it from noise",
+        MIXED: "moved R@1 one way and most queries the other",
         NO_DIFFERENCE: "made no difference beyond noise",
     }[outcome]
     corrected = f", corrected for {n_tried} normalisers" if n_tried > 1 else ""

@@ -14,10 +14,12 @@ from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
 from retrieval.formats import open_matrix
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.hubness import k_occurrence, k_skewness
-from retrieval.normalisers import Evidence, Normaliser, parse_spec
+from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, normalise, parse_spec
 from retrieval.querybank import Querybank
 from retrieval.scoring import WatchedTiles
 from retrieval.similarity import MatrixTiles, SimTiles
+from retrieval.statistics import PairedTest
+from retrieval.verdicts import outcome_of
 from tests.fakes import FakeEncoder, make_bank, make_gallery
 from tests.reference import qbnorm_by_definition, t2v_rank_by_definition, v2t_rank_by_definition
 
@@ -337,6 +339,36 @@ def test_matrices_that_do_not_fit_are_refused(rng):
     sims[4, 1] = np.nan
     with pytest.raises(ValueError, match="got nan at row 4, column 1"):
         evaluate_matrices(sims)
+
+
+def test_every_normaliser_runs_on_full_evidence_and_says_what_it_lacks(rng):
+    sims, bank, other = (rng.uniform(0, 1, (n, 12)) for n in (24, 40, 30))
+    across, own = rng.uniform(0, 1, (40, 30)), rng.uniform(0, 1, (12, 12))
+    full = Evidence(bank, other, across, own)
+    names = [name for name in NORMALISERS if name != "none"]
+    report = evaluate_matrices(sims, full, normalisers=names)
+    assert [row.normaliser for row in report.rows[1:]] == names and report.left_out == ()
+    for row in report.rows[1:]:
+        scores = normalise(row.method, sims, full)
+        np.testing.assert_array_equal(row.ranks, metrics.t2v_ranks(scores))
+        assert (row.badge == "transductive") == row.transductive
+        best = np.take_along_axis(scores, row.best, axis=1)
+        if row.bias is not None:
+            np.testing.assert_allclose(row.best_scores, best, rtol=1e-5, atol=1e-6)
+    report = evaluate_matrices(sims, Evidence(bank, other), normalisers=names)
+    reasons = {left.normaliser: left.reason for left in report.left_out}
+    assert "needs bank_gallery_bank_sims" in reasons["dbsn"]
+    assert "needs gallery_sims" in reasons["localised_centring"] and "dualis" not in reasons
+
+
+def test_rises_of_r1_alone_are_not_called_help():
+    paired = PairedTest(40, 30, 200, 0.2, "exact sign test")
+    assert outcome_of(paired, 0.2, (0.5, 4.0)) == "R@1 rose"
+    assert outcome_of(paired, 0.2, (-4.0, -0.5)) == "R@1 fell"
+    assert outcome_of(paired, 0.2, (-1.0, 4.0)) == "no difference"
+    assert outcome_of(paired, 0.01, (0.5, 4.0)) == "helped"
+    assert outcome_of(paired, 0.01, (-1.0, 4.0)) == "ranks rose"
+    assert outcome_of(paired, 0.01, (-4.0, -1.0)) == "mixed"
 
 
 def test_evidence_a_gallery_lacks_leaves_methods_out(several):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.evaluation import evaluate_matrices
-from retrieval.normalisers import Evidence
+from retrieval.normalisers import Evidence, normalise
 from retrieval.runs import RUN_DEPTH, write_qrels, write_ranks, write_run, write_scores
 from retrieval.scoring import MatrixRows
 
@@ -84,13 +84,14 @@ def test_scores_are_whole_matrices_without_padding(matrices, tmp_path, direction
         sims, bank_sims = sims.T, np.tile(bank_sims, (1, 3))
     evidence = Evidence(bank_sims=bank_sims)
     report = evaluate_matrices(
-        sims, evidence, mask=mask, normalisers=("qbnorm", "csls"), direction=direction
+        sims, evidence, mask=mask, normalisers=("qbnorm", "csls", "gc"), direction=direction
     )
     write_scores(tmp_path / "s.npz", report, MatrixRows(sims), evidence)
     with np.load(tmp_path / "s.npz") as saved:
-        assert set(saved) == {"queries", "items", "qbnorm", "csls"}
+        assert set(saved) == {"queries", "items", "qbnorm", "csls", "gc"}
         kept = sims[np.ix_(saved["queries"], saved["items"])]
         assert kept.shape == ((10, 4) if direction == "t2v" else (4, 10))
-        for spec in ("qbnorm", "csls"):
+        known = np.ascontiguousarray(bank_sims[:, saved["items"]])
+        for spec in ("qbnorm", "csls", "gc"):
             assert saved[spec].dtype == np.float32
-            np.testing.assert_allclose(saved[spec], report[spec].bias.apply(kept), atol=1e-6)
+            np.testing.assert_allclose(saved[spec], normalise(spec, kept, known), atol=1e-6)
