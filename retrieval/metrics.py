@@ -7,13 +7,13 @@ calls success@k: every query has one correct item.
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.normalisers.base import Bias
-from retrieval.similarity import as_sims, check_block, is_finite, top_k
+from retrieval.similarity import as_sims, top_k
+from retrieval.tiles import for_each_block
 
 RECALL_AT = (1, 5, 10, 50)
 
@@ -59,7 +59,7 @@ def t2v_ranks(
     """
     sims, correct, kept = _checked(sims, correct, mask)
     rows = np.flatnonzero(kept)
-    return _row_ranks(sims, rows, correct[rows, None]).raw
+    return _ranks_of_rows(sims, rows, correct[rows, None]).raw
 
 
 class Ranks(NamedTuple):
@@ -69,14 +69,16 @@ class Ranks(NamedTuple):
     normalised: np.ndarray  # [n_biases, n] float64
     gates: np.ndarray  # [n_biases, n] bool, whether the bias was applied
     best: np.ndarray  # [1 + n_biases, n, k] int64, the best columns, raw first
+    best_scores: np.ndarray  # [1 + n_biases, n, k] their scores, in the dtype of the matrix
 
 
 def ranks_of_chunk(
-    sims: np.ndarray,
+    sims: Any,
     correct: np.ndarray,
     biases: Sequence[Bias] = (),
     k: int = 0,
     first_row: int = 0,
+    chosen: np.ndarray | None = None,
 ) -> Ranks:
     """Raw and normalised ranks of some rows in one reading of them.
 
@@ -84,25 +86,30 @@ def ranks_of_chunk(
     made a few rows at a time, so neither memory nor time for whole matrices of them is needed.
 
     Args:
-        sims: [n, n_gallery] finite similarities, for example some rows of a file.
+        sims: [n, n_gallery] finite similarities: a matrix, or what has a shape, a dtype and
+            read_rows(start, stop), such as a matrix in a file, of which little is held.
         correct: [n] column of each query's correct item; or [n, c] where several are correct
             and the best one counts, rows with fewer filled up with -1. A query without any has
             infinite rank.
         biases: fitted on this gallery.
         k: how many of the best columns to give as well, for hubness.
         first_row: number of the first row in the matrix that sims are a part of.
+        chosen: [n] ascending row numbers, where not all rows of `sims` are asked for.
 
     Raises:
         ValueError: shapes disagree, or a similarity is NaN or infinite.
         SettingsError: k is outside 0..n_gallery.
     """
-    sims = as_sims(sims)
+    if not hasattr(sims, "read_rows"):
+        sims = as_sims(sims)
+    if chosen is None:
+        chosen = np.arange(sims.shape[0])
     correct = np.asarray(correct)
     if correct.ndim == 1:
         correct = correct[:, None]
-    if len(correct) != len(sims) or not np.issubdtype(correct.dtype, np.integer):
+    if len(correct) != len(chosen) or not np.issubdtype(correct.dtype, np.integer):
         raise ValueError(
-            f"correct must hold column numbers for each of {len(sims)} queries, "
+            f"correct must hold column numbers for each of {len(chosen)} queries, "
             f"got {correct.dtype} of shape {correct.shape}"
         )
     n_gallery = sims.shape[1]
@@ -112,11 +119,11 @@ def ranks_of_chunk(
         )
     for bias in biases:
         bias.check_width(n_gallery)
-    return _row_ranks(sims, np.arange(len(sims)), correct, biases, k, first_row)
+    return _ranks_of_rows(sims, chosen, correct, biases, k, first_row)
 
 
-def _row_ranks(
-    sims: np.ndarray,
+def _ranks_of_rows(
+    sims: Any,
     chosen: np.ndarray,
     correct: np.ndarray,
     biases: Sequence[Bias] = (),
@@ -124,80 +131,69 @@ def _row_ranks(
     first_row: int = 0,
 ) -> Ranks:
     """The ranks of the rows `chosen`, whose correct columns are [len(chosen), c]."""
-    n, n_gallery = len(chosen), sims.shape[1]
-    ranks = np.empty((1 + len(biases), n))
-    gates = np.zeros((len(biases), n), dtype=bool)
-    best = np.empty((1 + len(biases), n, k), dtype=np.int64)
+    n, n_rankings = len(chosen), 1 + len(biases)
+    dtype = np.dtype(np.float64 if sims.dtype == np.float64 else np.float32)
+    ranks = np.empty((n_rankings, n))
+    gates = np.zeros((n_rankings, n), dtype=bool)
+    best = np.empty((n_rankings, n, k), dtype=np.int64)
+    best_scores = np.empty((n_rankings, n, k), dtype=dtype)
 
-    def work(band: slice) -> None:
-        counter = None
-        for rows in parallel.blocks(band, n_gallery):
-            block = _rows_of(sims, chosen[rows], first_row)
-            if counter is None:
-                counter = _RowCounter(*block.shape)
-                scores = np.empty_like(block)
-            own, none = correct[rows], correct[rows] < 0
-            ranks[0, rows] = counter.ranks(block, own, none)
-            if k:
-                best[0, rows] = top_k(block, k)
-            if not biases:
+    def look_at(at: slice, block: np.ndarray) -> None:
+        own, scores = correct[at], None
+        ranks[:, at] = ranks_in(block, own)
+        if k:
+            best[:, at] = top_k(block, k)
+            best_scores[:, at] = np.take_along_axis(block, best[0, at], axis=1)
+        if not biases:
+            return
+        first = best[0, at, 0] if k else block.argmax(axis=1)
+        for i, bias in enumerate(biases, start=1):
+            gate = gates[i, at] = bias.gate_of(first)
+            if not gate.any():
                 continue
-            first = best[0, rows, 0] if k else block.argmax(axis=1)
-            for i, bias in enumerate(biases):
-                gate = gates[i, rows] = bias.gate_of(first)
-                ranks[1 + i, rows], best[1 + i, rows] = ranks[0, rows], best[0, rows]
-                if not gate.any():
-                    continue
-                shift = bias.centred_of(first).astype(block.dtype, copy=False)
-                normalised = np.subtract(block, shift, out=scores[: len(block)])
-                new = counter.ranks(normalised, own, none)
-                np.copyto(ranks[1 + i, rows], new, where=gate)
-                if k:
-                    np.copyto(best[1 + i, rows], top_k(normalised, k), where=gate[:, None])
+            shift = bias.centred_of(first).astype(block.dtype, copy=False)
+            scores = np.subtract(block, shift, out=scores)
+            np.copyto(ranks[i, at], ranks_in(scores, own), where=gate)
+            if k:
+                found = top_k(scores, k)
+                np.copyto(best[i, at], found, where=gate[:, None])
+                found = np.take_along_axis(scores, found, axis=1)
+                np.copyto(best_scores[i, at], found, where=gate[:, None])
 
-    parallel.for_each(work, parallel.bands(n, n_gallery))
-    return Ranks(ranks[0], ranks[1:], gates, best)
+    for_each_block(sims, chosen, look_at, first_row)
+    return Ranks(ranks[0], ranks[1:], gates[1:], best, best_scores)
 
 
-def _rows_of(sims: np.ndarray, rows: np.ndarray, first_row: int = 0) -> np.ndarray:
-    """Ascending rows of a matrix, not copied where they follow each other, checked as read."""
-    start, stop = int(rows[0]), int(rows[-1]) + 1
-    block = np.ascontiguousarray(sims[start:stop] if stop - start == len(rows) else sims[rows])
-    if not is_finite(block):
-        for row in rows:
-            check_block(sims[row : row + 1], first_row=first_row + int(row))
-    return block
+def ranks_in(block: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Rank of the best correct item of each row; ties share their mean.
 
+    Truth values are counted eight at a time: as the bytes of a 64-bit word they are added without
+    a carry, as long as no byte passes 255.
 
-class _RowCounter:
-    """Ranks within the rows of blocks, in arrays that are used again and again.
+    Args:
+        block: [n, n_gallery] scores, few enough rows to stay in a core's cache.
+        correct: [n, c] columns, filled up with -1.
 
-    Counts are taken eight truth values at a time: as the bytes of a 64-bit word they are added
-    without a carry, as long as no byte passes 255.
+    Returns:
+        [n] float64, infinite where none is correct.
     """
-
-    def __init__(self, n_rows: int, n_columns: int) -> None:
-        n_words = -(-n_columns // 8)
-        n_groups = -(-n_words // 127)  # each word adds up to 2 to a byte
-        self.shape = (n_groups, -(-n_words // n_groups))  # words of a row
-        self.n_columns = n_columns
-        self.above = np.zeros((n_rows, 8 * self.shape[0] * self.shape[1]), dtype=bool)
-        self.at_least = np.zeros_like(self.above)
-
-    def ranks(self, block: np.ndarray, correct: np.ndarray, none: np.ndarray) -> np.ndarray:
-        """[n_rows] mean rank of each row's best correct column."""
-        n_rows = len(block)
-        own = np.take_along_axis(block, correct, axis=1)
-        own = np.where(none, -np.inf, own).max(axis=1, keepdims=True).astype(block.dtype)
-        above, at_least = self.above[:n_rows], self.at_least[:n_rows]
-        np.greater(block, own, out=above[:, : self.n_columns])
-        np.greater_equal(block, own, out=at_least[:, : self.n_columns])
-        words = above.view(np.uint64).reshape(n_rows, *self.shape).sum(axis=2)
-        words += at_least.view(np.uint64).reshape(n_rows, *self.shape).sum(axis=2)
-        counts = words.view(np.uint8).sum(axis=1, dtype=np.int64)
-        ranks = (1 + counts) / 2  # above + at_least = 2 * above + tied
-        ranks[none.all(axis=1)] = np.inf
-        return ranks
+    n_rows, n_columns = block.shape
+    none = correct < 0
+    own = np.where(none, -np.inf, np.take_along_axis(block, correct, axis=1))
+    own = own.max(axis=1, keepdims=True).astype(block.dtype, copy=False)
+    n_words = -(-n_columns // 8)
+    n_groups = -(-n_words // 127)  # each word adds up to 2 to a byte
+    shape = n_rows, n_groups, -(-n_words // n_groups)
+    counts = np.zeros(shape[:2], dtype=np.uint64)
+    true = np.empty((n_rows, 8 * shape[1] * shape[2]), dtype=bool)
+    true[:, n_columns:] = False
+    for compare in (np.greater, np.greater_equal):
+        compare(block, own, out=true[:, :n_columns])
+        counts += true.view(np.uint64).reshape(shape).sum(axis=2)
+    counts = counts.view(np.uint8).sum(axis=1, dtype=np.int64)
+    ranks = (1 + counts) / 2  # above + at_least = 2 * above + tied
+    ranks[none.all(axis=1)] = np.inf
+    return ranks
 
 
 def v2t_ranks(
@@ -227,19 +223,18 @@ def v2t_ranks(
         np.maximum.at(own, correct[rows], sims[rows, correct[rows]])
     counts, lock = np.zeros(n_gallery, dtype=np.int64), Lock()
 
-    def work(band: slice) -> None:
-        found, truths = np.zeros(n_gallery, dtype=np.int64), None
-        for part in parallel.blocks(band, n_gallery, most=255):  # so that a byte holds the sum
-            block = _rows_of(sims, rows[part])
-            if truths is None:
-                truths = np.empty(block.shape, dtype=bool)
+    def look_at(at: slice, block: np.ndarray) -> None:
+        found = np.zeros(n_gallery, dtype=np.int64)
+        true = np.empty((min(255, len(block)), n_gallery), dtype=bool)  # a byte holds their sum
+        for start in range(0, len(block), 255):
+            part = block[start : start + 255]
             for compare in (np.greater, np.greater_equal):
-                true = compare(block, own, out=truths[: len(block)])
-                found += true.view(np.uint8).sum(axis=0, dtype=np.uint8)
+                compare(part, own, out=true[: len(part)])
+                found += true[: len(part)].view(np.uint8).sum(axis=0, dtype=np.uint8)
         with lock:
             counts[:] += found
 
-    parallel.for_each(work, parallel.bands(len(rows), n_gallery))
+    for_each_block(sims, rows, look_at)
     ranks = (1 + counts) / 2  # above + at least = 2 * above + tied
     ranks[np.isneginf(own)] = np.inf
     return ranks

@@ -15,6 +15,8 @@ import numpy as np
 from retrieval import metrics, parallel
 from retrieval.normalisers import Bias
 from retrieval.scoring import Rows, Truth, chunks
+from retrieval.similarity import is_finite
+from retrieval.tiles import for_each_block
 
 BETA, K = 20.0, 1  # what the script takes where nothing is said
 KEYS = ("R1", "R5", "R10", "R50", "MedR", "MeanR", "geometric_mean_R1-R5-R10")
@@ -51,21 +53,17 @@ def ratio_ranks(rows: Rows, bank: Rows, bias: Bias, truth: Truth, beta: float) -
     mass = _mass(bank, beta)
     if mass is None or not (np.isfinite(mass).all() and mass.all()):
         return None
+    if rows.dtype not in (np.float32, np.float64):
+        return None
     ranks = np.empty(len(truth.queries))
-    for at, sims in chunks(rows, truth.queries):
-        if sims.dtype not in (np.float32, np.float64):
-            return None
-        scores = np.empty_like(sims)
-        parallel.for_each(
-            lambda band, sims=sims, scores=scores: _ratios(
-                sims[band], mass, bias.active, beta, scores[band]
-            ),
-            parallel.bands(*sims.shape),
-        )
-        if not np.isfinite(scores).all():
-            return None
-        ranks[at] = metrics.ranks_of_chunk(scores, truth.correct[at]).raw
-    return ranks
+
+    def look_at(at: slice, block: np.ndarray) -> None:
+        scores = _ratios(block, mass, bias.active, beta)
+        # A score that is not finite leaves no rank, and the script fails.
+        ranks[at] = metrics.ranks_in(scores, truth.correct[at]) if is_finite(scores) else np.nan
+
+    for_each_block(rows, truth.queries, look_at)
+    return None if np.isnan(ranks).any() else ranks
 
 
 def _mass(bank: Rows, beta: float) -> np.ndarray | None:
@@ -94,14 +92,16 @@ def _mass(bank: Rows, beta: float) -> np.ndarray | None:
     return mass
 
 
-def _ratios(
-    sims: np.ndarray, mass: np.ndarray, active: np.ndarray, beta: float, out: np.ndarray
-) -> None:
+def _ratios(sims: np.ndarray, mass: np.ndarray, active: np.ndarray, beta: float) -> np.ndarray:
     """The script's scores of some rows: ratios where the best item is active, else as they are."""
     with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.exp(sims * beta)
+        powers = np.multiply(sims, beta)
+        np.exp(powers, out=powers)
         known = active[powers.argmax(axis=1)]  # of the powers, where nearby numbers may tie
-        out[:] = np.where(known[:, None], powers / mass, sims)
+        # Where the sums are of more digits than the similarities, so is the division.
+        scores = np.divide(powers, mass, out=powers, casting="same_kind")
+    scores[~known] = sims[~known]
+    return scores
 
 
 def _shown(ranks: np.ndarray, masked: bool) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -20,9 +20,10 @@ Progress = Callable[[int, int], None]  # how many are done, of how many
 
 
 class Rows(Protocol):
-    """A similarity matrix that is read by rows."""
+    """A similarity matrix that is read by rows, by several threads."""
 
     shape: tuple[int, int]
+    dtype: np.dtype
 
     def read_rows(self, start: int, stop: int) -> np.ndarray:
         """[stop - start, n_gallery] similarities, not to be written to."""
@@ -39,6 +40,11 @@ class MatrixRows:
         """(n, m): queries by gallery items."""
         return self.sims.shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the similarities."""
+        return self.sims.dtype
+
     def read_rows(self, start: int, stop: int) -> np.ndarray:
         """A view of the rows."""
         return self.sims[start:stop]
@@ -50,6 +56,7 @@ class ProductRows:
 
     query_emb: np.ndarray
     gallery_emb: np.ndarray
+    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -249,19 +256,31 @@ def score_all(
     n_queries, n_items = len(truth.queries), rows.shape[1]
     seen = [Seen.nothing(n_queries, n_items, keep_top) for _ in range(1 + len(biases))]
     k = max(seen[0].best.shape[1], *seen[0].counts)
-    for at, sims in chunks(rows, truth.queries):
-        first_row = int(truth.queries[at.start])
-        found = metrics.ranks_of_chunk(sims, truth.correct[at], biases, k, first_row)
-        none = np.zeros(len(sims), dtype=bool)
-        seen[0].take_in(at, found.raw, none, found.best[0], _at(sims, found.best[0]))
-        for bias, each, ranks, gate, best in zip(
-            biases, seen[1:], found.normalised, found.gates, found.best[1:], strict=True
-        ):
-            scores = _at(sims, best) - bias.taken_at(found.best[0][:, 0], best)
-            each.take_in(at, ranks, gate, best, scores)
+    for at, sims, chosen in _parts(rows, truth.queries):
+        first_row = int(truth.queries[at.start]) if chosen is None else 0
+        found = metrics.ranks_of_chunk(sims, truth.correct[at], biases, k, first_row, chosen)
+        gates = [np.zeros(at.stop - at.start, dtype=bool), *found.gates]
+        ranks = [found.raw, *found.normalised]
+        for each, *part in zip(seen, ranks, gates, found.best, found.best_scores, strict=True):
+            each.take_in(at, *part)
         if progress is not None:
             progress(at.stop, n_queries)
     return seen
+
+
+def _parts(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, Any, np.ndarray | None]]:
+    """Slices of the queries, the matrix that they are in, and their rows there; None for all.
+
+    A product is made of many rows at once, and a file whose columns lie together is read so; all
+    else is best read few rows at a time, by those who look at them.
+    """
+    strides = getattr(rows, "strides", (1, 1))
+    if isinstance(getattr(rows, "whole", rows), ProductRows) or strides[0] < strides[1]:
+        for at, sims in chunks(rows, queries):
+            yield at, sims, None
+        return
+    for at in _slices(rows, queries):
+        yield at, rows, queries[at]
 
 
 def chunks(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -277,8 +296,7 @@ def chunks(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, np.ndarray]
         sims = rows.read_rows(start, stop)
         return sims if len(sims) == at.stop - at.start else sims[queries[at] - start]
 
-    step = max(1, CHUNK_CELLS // rows.shape[1])
-    slices = [slice(n, min(n + step, len(queries))) for n in range(0, len(queries), step)]
+    slices = _slices(rows, queries)
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read, slices[0])
         for at, following in zip(slices, [*slices[1:], None], strict=True):
@@ -288,5 +306,6 @@ def chunks(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, np.ndarray]
             yield at, sims
 
 
-def _at(sims: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(sims, columns, axis=1)
+def _slices(rows: Rows, queries: np.ndarray) -> list[slice]:
+    step = max(1, CHUNK_CELLS // rows.shape[1])
+    return [slice(n, min(n + step, len(queries))) for n in range(0, len(queries), step)]

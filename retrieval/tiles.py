@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from retrieval import parallel
-from retrieval.similarity import SimTiles, Tiles, as_tiles, top_k
+from retrieval.similarity import (
+    SimTiles,
+    Tiles,
+    as_sims,
+    as_tiles,
+    check_block,
+    is_finite,
+    top_k,
+)
 
 PIECES = 8  # of an embedding array, each added up by one thread
 SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time
@@ -49,6 +57,40 @@ def for_each_tile(
 
     with one_blas_thread():
         parallel.for_each(work, range(0, length, span))
+
+
+def for_each_block(
+    rows: Any, chosen: np.ndarray, take_in: Callable[[slice, np.ndarray], None], first_row: int = 0
+) -> None:
+    """Call take_in(at, block) for some rows, so few at a time that they stay in a core's cache.
+
+    Args:
+        rows: [n, n_gallery] matrix, or what has a shape and read_rows(start, stop), such as one
+            in a file; safe to be read by several threads.
+        chosen: ascending row numbers; `at` is a slice of them.
+        take_in: safe to be called by several threads at once, each with a `chosen` of its own.
+        first_row: number of the first row in the matrix that these are a part of.
+
+    Raises:
+        ValueError: an entry is NaN or infinite.
+    """
+    n_gallery = rows.shape[1]
+    read = getattr(rows, "read_rows", lambda start, stop: rows[start:stop])
+
+    def work(band: slice) -> None:
+        for at in parallel.blocks(band, n_gallery):
+            start, stop = int(chosen[at.start]), int(chosen[at.stop - 1]) + 1
+            block = read(start, stop)
+            if len(block) > at.stop - at.start:
+                block = block[chosen[at] - start]
+            block = np.ascontiguousarray(block)
+            block = as_sims(block)
+            if not is_finite(block):
+                for number, row in zip(chosen[at], block, strict=True):
+                    check_block(row[None], first_row=first_row + int(number))
+            take_in(at, block)
+
+    parallel.for_each(work, parallel.bands(len(chosen), n_gallery))
 
 
 _blas_lock = Lock()
