@@ -308,6 +308,11 @@ def test_an_unreachable_hub_is_not_asked_again_and_again(monkeypatch):
     assert not constants.is_offline_mode()
 
 
+def test_a_model_that_gets_its_weights_is_not_called_random(folder, caplog):
+    get_encoder(str(folder), device="cpu")
+    assert not [record for record in caplog.records if "randomly" in record.getMessage()]
+
+
 def test_the_demo_model_is_small_and_knows_its_words():
     folder = ENCODERS["animations-clip"]
     if not (folder / "manifest.json").exists():

@@ -354,7 +354,10 @@ def _create(name: str, weights: Path, **settings: Any) -> torch.nn.Module:
 
     named = checkpoint.read_weights(weights)  # refuses what is damaged before open_clip meets it
     try:
-        model = open_clip.create_model(name, load_weights=False, pretrained_text=False, **settings)
+        with _without_false_alarm():
+            model = open_clip.create_model(
+                name, load_weights=False, pretrained_text=False, **settings
+            )
         with tempfile.TemporaryDirectory() as folder:
             plain = weights
             if weights.suffix != ".safetensors":
@@ -376,6 +379,21 @@ def _create(name: str, weights: Path, **settings: Any) -> torch.nn.Module:
             f"the weights {weights.name} do not belong to {_shown(name)}; name the architecture "
             "they were made for"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_false_alarm() -> Iterator[None]:
+    """open_clip warns that a model without weights is random; they are loaded right after."""
+
+    def is_true(record: logging.LogRecord) -> bool:
+        return "Model initialized randomly" not in str(record.msg)
+
+    root = logging.getLogger()
+    root.addFilter(is_true)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_true)
 
 
 def _fetch(name: str, tag: str, settings: dict[str, Any]) -> Path:
