@@ -68,7 +68,9 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
         return open_checkpoint(source)
     if first_bytes.startswith(ZIP):
         members = read_table(source, limits.tensors)
-        return open_checkpoint(source) if is_checkpoint(members) else open_npz(source)
+        if is_checkpoint(members):
+            return open_checkpoint(source)
+        return open_npz(source, members)
     if is_safetensors(first_bytes, source.size):
         return open_safetensors(source)
     if what_else(first_bytes) is None:

@@ -79,7 +79,8 @@ def _pieces(source: Source) -> Iterator[list[str]]:
         except UnicodeDecodeError as error:
             raise FileError(f"{source.name} is not UTF-8 text; save it as UTF-8") from error
         *lines, rest = text.split("\n")
-        check_limit(source.name, "characters in a row", len(rest), source.limits.line_bytes)
+        longest = max(map(len, (rest, *lines)))
+        check_limit(source.name, "characters in a row", longest, source.limits.line_bytes)
         if lines:
             yield [line.strip("\r") for line in lines]
     yield [rest.strip("\r")]

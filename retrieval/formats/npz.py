@@ -14,13 +14,17 @@ from retrieval.formats.stored import StoredArray
 from retrieval.formats.zips import Member, damaged, read_table, unpack
 
 
-def open_npz(source: Source) -> dict[str, StoredArray]:
+def open_npz(source: Source, members: dict[str, Member]) -> dict[str, StoredArray]:
     """Check a .npz file and give its arrays by name, of which nothing is read yet.
+
+    Args:
+        source: the file.
+        members: what `read_table` found in it.
 
     Raises:
         FileError: damaged, members that are no arrays, too many, or too large once unpacked.
     """
-    members = read_table(source, source.limits.members)
+    check_limit(source.name, "arrays", len(members), source.limits.members)
     unpacked = sum(member.size for member in members.values() if member.deflated)
     check_limit(source.name, "bytes once unpacked", unpacked, source.limits.unpacked_bytes)
     for name in members:
@@ -34,7 +38,9 @@ def open_npz(source: Source) -> dict[str, StoredArray]:
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read every array of a .npz file; sizes are checked before anything is unpacked."""
-    return {name: stored.read() for name, stored in open_npz(Source(path, LIMITS)).items()}
+    source = Source(path, LIMITS)
+    arrays = open_npz(source, read_table(source, LIMITS.members))
+    return {name: stored.read() for name, stored in arrays.items()}
 
 
 def _open(source: Source, member: Member) -> StoredArray:
