@@ -68,6 +68,26 @@ def _by_column(
     return out, touched
 
 
+class ColumnMean:
+    """The sum of every column, in double precision."""
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self.parts = InOrder(self._merge)
+        self.n_rows = n_rows
+        self.sums = np.zeros(n_columns)
+
+    def add(self, rows: slice, columns: slice, block: np.ndarray) -> None:
+        """Take in one tile."""
+        self.parts.put(rows, columns, block.sum(axis=0, dtype=np.float64))
+
+    def _merge(self, columns: slice, sums: np.ndarray) -> None:
+        self.sums[columns] += sums
+
+    def values(self) -> np.ndarray:
+        """[n_columns] float64 means."""
+        return self.sums / self.n_rows
+
+
 class ColumnMoments:
     """Mean and population standard deviation of every column.
 

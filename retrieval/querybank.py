@@ -20,7 +20,7 @@ from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, read_encoder_id, read_unit_rows
-from retrieval.normalisers import Bias
+from retrieval.normalisers import Bias, Updatable
 from retrieval.similarity import unit_rows
 
 MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
@@ -214,17 +214,8 @@ def save_bias(path: Path, bias: Bias, on: dict[str, Any]) -> None:
     arrays = {"values": bias.values, "k_occurrence": bias.k_occurrence}
     if bias.active is not None:
         arrays["active"] = bias.active
-    about = {
-        "format": files.FORMAT_VERSION,
-        "fitted_on": on,
-        "normaliser": bias.normaliser,
-        "beta": bias.beta,
-        "k": bias.k,
-        "n_bank": bias.n_bank,
-        "sha256": {name: files.digest_array(array) for name, array in arrays.items()},
-    }
-    text = json.dumps(about, sort_keys=True).encode()
-    files.write_npz(path, {**arrays, "about": np.frombuffer(text, dtype=np.uint8)})
+    more = {name: getattr(bias, name) for name in ("normaliser", "beta", "k", "n_bank")}
+    _write_fitted(path, arrays, on, more)
 
 
 def load_bias(path: Path, on: dict[str, Any], n_gallery: int) -> Bias:
@@ -239,17 +230,8 @@ def load_bias(path: Path, on: dict[str, Any], n_gallery: int) -> Bias:
         GalleryError: damaged, or fitted on another encoder, gallery, bank or setting.
         FileNotFoundError: there is none.
     """
-    arrays = formats.read_npz(path)
-    about = files.parse_json(bytes(arrays.pop("about", np.zeros(0, np.uint8))), path.name)
-    found = about.get("fitted_on", {})
-    for part, wanted in on.items():
-        if found.get(part) != wanted:
-            raise GalleryError(
-                f"bias {path.name} was fitted on another {part} ({str(found.get(part))[:8]}, not "
-                f"{str(wanted)[:8]}); delete it, it is fitted again"
-            )
-    whole = {name: files.digest_array(array) for name, array in arrays.items()}
-    if about.get("sha256") != whole or any(a.shape != (n_gallery,) for a in arrays.values()):
+    arrays, about = _read_fitted(path, on)
+    if any(array.shape != (n_gallery,) for array in arrays.values()):
         raise GalleryError(f"bias {path.name} is damaged; delete it, it is fitted again")
     return Bias(
         values=arrays["values"],
@@ -260,3 +242,51 @@ def load_bias(path: Path, on: dict[str, Any], n_gallery: int) -> Bias:
         k=about["k"],
         n_bank=about["n_bank"],
     )
+
+
+def save_updatable(path: Path, kept: Updatable, on: dict[str, Any]) -> None:
+    """Keep what a bias needs to follow changes, as NAME.state beside its NAME.npz."""
+    path.parent.mkdir(exist_ok=True)
+    _write_fitted(path.with_suffix(".state"), kept.to_arrays(), on, {})
+
+
+def load_updatable(path: Path, on: dict[str, Any]) -> Updatable:
+    """Read the state kept beside a bias.
+
+    Args:
+        path: the bias's .npz file.
+        on: what it must have been fitted on, from `fitted_on`.
+
+    Raises:
+        GalleryError: damaged, or fitted on another encoder, gallery, bank or setting.
+        FileNotFoundError: there is none.
+    """
+    return Updatable.from_arrays(_read_fitted(path.with_suffix(".state"), on)[0])
+
+
+def _write_fitted(
+    path: Path, arrays: dict[str, np.ndarray], on: dict[str, Any], more: dict[str, Any]
+) -> None:
+    about = {
+        "format": files.FORMAT_VERSION,
+        "fitted_on": on,
+        **more,
+        "sha256": {name: files.digest_array(array) for name, array in arrays.items()},
+    }
+    text = json.dumps(about, sort_keys=True).encode()
+    files.write_npz(path, {**arrays, "about": np.frombuffer(text, dtype=np.uint8)})
+
+
+def _read_fitted(path: Path, on: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    arrays = formats.read_npz(path)
+    about = files.parse_json(bytes(arrays.pop("about", np.zeros(0, np.uint8))), path.name)
+    found = about.get("fitted_on", {})
+    for part, wanted in on.items():
+        if found.get(part) != wanted:
+            raise GalleryError(
+                f"bias {path.name} was fitted on another {part} ({str(found.get(part))[:8]}, not "
+                f"{str(wanted)[:8]}); delete it, it is fitted again"
+            )
+    if about.get("sha256") != {name: files.digest_array(a) for name, a in arrays.items()}:
+        raise GalleryError(f"bias {path.name} is damaged; delete it, it is fitted again")
+    return arrays, about

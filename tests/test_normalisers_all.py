@@ -5,7 +5,10 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 
+from retrieval.answers import Settings
 from retrieval.errors import SettingsError
+from retrieval.folding import Folding
+from retrieval.metrics import ranks_of_chunk, t2v_ranks
 from retrieval.normalisers import (
     NORMALISERS,
     SEARCHABLE,
@@ -188,6 +191,41 @@ def test_tiles_give_the_scores_of_whole_matrices(rng, spec, row_tile, column_til
     scores = normalise(spec, sims, tiled(given, row_tile, column_tile))
     close = np.isclose(scores, whole, atol=1e-5 * max(1.0, np.abs(whole).max()))
     assert close.mean() > (0.95 if spec.startswith(("gc", "mp_empirical")) else 0.999)
+
+
+def test_ranks_in_one_reading_are_those_of_the_scores(rng):
+    given = matrices(rng, n_queries=60)
+    correct = rng.integers(0, 9, 60)
+    biases = fit_all([parse_spec(spec) for spec in ADDITIVE], evidence_of(given))
+    found = ranks_of_chunk(given.sims, correct, biases, k=3)
+    for bias, ranks, best in zip(biases, found.normalised, found.best[1:], strict=True):
+        scores = bias.apply(given.sims)
+        np.testing.assert_array_equal(ranks, t2v_ranks(scores, correct))
+        first = given.sims.argmax(axis=1)
+        np.testing.assert_allclose(
+            np.take_along_axis(given.sims, best, axis=1) - bias.taken_at(first, best),
+            np.take_along_axis(scores, best, axis=1),
+            atol=1e-12,
+        )
+
+
+def test_a_bias_with_several_states_has_queries_in_each_and_is_not_folded(rng):
+    given = matrices(rng, n_queries=80, n_bank=5, n_gallery_bank=4, apart=0.0)
+    bias = parse_spec("dualdis:beta=20").fit(evidence_of(given))
+    assert set(bias.state[given.sims.argmax(axis=1)]) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(bias.gate(given.sims), bias.state[given.sims.argmax(axis=1)] > 0)
+    with pytest.raises(SettingsError, match="dualdis takes off another bias from query to query"):
+        Folding(bias, 6)
+
+
+def test_what_cannot_answer_single_queries_says_why():
+    for name, why in (
+        ("gc", "Globally corrected is no number per video"),
+        ("dsl", "Dual softmax looks at other test queries"),
+        ("dualis", "DualIS needs a bank of other videos"),
+    ):
+        with pytest.raises(SettingsError, match=f"{why}, so it normalises whole matrices only"):
+            Settings(right=name).validated()
 
 
 @pytest.mark.parametrize("spec", SPECS)

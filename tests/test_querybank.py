@@ -8,15 +8,17 @@ import pytest
 from retrieval import querybank
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId
-from retrieval.normalisers import get_normaliser
+from retrieval.normalisers import fit_updatable, get_normaliser
 from retrieval.querybank import (
     bias_path,
     embed_querybank,
     fitted_on,
     load_bias,
+    load_updatable,
     open_querybank,
     read_captions,
     save_bias,
+    save_updatable,
     write_querybank,
 )
 from tests.fakes import FakeEncoder, make_bank, make_gallery, sentences
@@ -110,6 +112,23 @@ def test_a_bias_comes_back_as_it_was_saved(tmp_path, normaliser):
         np.testing.assert_array_equal(getattr(read, name), getattr(bias, name))
     for name in ("normaliser", "beta", "k", "n_bank"):
         assert getattr(read, name) == getattr(bias, name)
+
+
+def test_a_state_kept_beside_its_bias_follows_the_bank(tmp_path):
+    gallery, bank = make_gallery(tmp_path), make_bank(tmp_path)
+    normaliser, sims = get_normaliser("qbnorm", beta=20.0), bank.text_emb @ gallery.video_emb.T
+    on = fitted_on(gallery, bank, "qbnorm", 20.0, 1, len(bank) - 1)
+    path = bias_path(gallery, on)
+    kept = fit_updatable(normaliser, sims[:-1])
+    save_bias(path, kept.bias, on)
+    save_updatable(path, kept, on)
+    assert sorted(p.suffix for p in path.parent.iterdir()) == [".npz", ".state"]
+    bias = load_updatable(path, on).append_bank(sims[-1:]).bias
+    refit = normaliser.fit(sims)
+    np.testing.assert_allclose(bias.values, refit.values, atol=1e-6)
+    np.testing.assert_array_equal(bias.active, refit.active)
+    with pytest.raises(GalleryError, match="was fitted on another bank"):
+        load_updatable(path, on | {"bank": "another"})
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from retrieval.normalisers.specs import (
     spec_of,
     title_of,
 )
+from retrieval.normalisers.updating import Updatable, fit_updatable
 
 __all__ = [
     "NORMALISERS",
@@ -23,8 +24,10 @@ __all__ = [
     "Evidence",
     "Knob",
     "Normaliser",
+    "Updatable",
     "check_searchable",
     "fit_all",
+    "fit_updatable",
     "get_normaliser",
     "knobs",
     "normalise",

@@ -26,6 +26,7 @@ class Normaliser:
     title: ClassVar[str]  # for people
     additive: ClassVar[bool] = True  # fitting gives a Bias: one number per gallery item
     transductive: ClassVar[bool] = False  # looks at other test queries: evaluation only
+    updates: ClassVar[bool] = True  # whether a bias may be kept when bank or gallery change
     needs: ClassVar[frozenset[str]] = frozenset({"bank"})  # bank, gallery_bank, gallery, ...
     cost: ClassVar[str]  # of fitting, in a phrase
     paper: ClassVar[str]  # authors, year, equation

@@ -21,6 +21,7 @@ class _GalleryOnly(Normaliser):
     """A normaliser that a querybank only tells the k-occurrence."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"gallery"})
+    updates: ClassVar[bool] = False  # an item that comes or goes is a neighbour of others
 
     def fitting(self, evidence: Evidence) -> Fitting:
         """Count k-occurrence where there is a bank, then look at the gallery."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import Moments, TopItems
+from retrieval.normalisers.asks import Mean, Moments, TopItems
 from retrieval.normalisers.base import Evidence, check_fits, check_share
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
 from retrieval.similarity import check_sims
@@ -36,7 +36,7 @@ class DN(Normaliser):
 
     def fitting(self, evidence: Evidence) -> Fitting:
         """Ask for k-occurrence and the mean of every column."""
-        counts, (means, _) = yield TopItems(self.k), Moments()
+        counts, means = yield TopItems(self.k), Mean()
         return bias_of(self, evidence, self.alpha * means, counts)
 
     def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:

@@ -41,6 +41,7 @@ class Sinkhorn(Normaliser):
     title: ClassVar[str] = "Sinkhorn normalisation"
     cost: ClassVar[str] = "two passes over the bank for every round"
     paper: ClassVar[str] = "Pan et al., ACM MM 2025"
+    updates: ClassVar[bool] = False  # every share depends on all the others
     balanced: ClassVar[tuple[str, ...]] = ("bank_sims",)  # matrices side by side
     tolerance: ClassVar[float] = 0.0  # change of log v in a round that is none
 
