@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import files
-from retrieval.errors import GalleryError
+from retrieval.errors import GalleryError, SettingsError
 from retrieval.folding import Folding
 from retrieval.gallery import Gallery
 from retrieval.normalisers import Bias, Evidence, check_searchable, parse_spec, spec_of
@@ -43,6 +43,7 @@ def fit_for_serving(
     beta: float | None = None,
     k: int = 1,
     bank_size: int | None = None,
+    gallery_bank: Querybank | None = None,
     command: str = "python -m retrieval bias",
 ) -> ServedBias:
     """Fit a bias to take elsewhere.
@@ -55,27 +56,37 @@ def fit_for_serving(
             scale-free.
         k: items of each bank caption that count, where the word does not say.
         bank_size: first captions of the bank; None for all.
+        gallery_bank: other videos, for the normalisers that need them.
         command: the command that makes this bias again.
 
     Raises:
-        GalleryError: another encoder made the bank, or it has too few captions.
+        GalleryError: another encoder made a bank, it is of the other side, or it is too small.
         SettingsError: the normaliser is unknown or not additive, or a setting is out of range.
     """
-    bank.check_fits(gallery)
-    if bank.side != "text":
-        raise GalleryError(
-            f"querybank {bank.name} is of videos; a bias of videos needs a bank of captions"
-        )
+    _check(bank, gallery, "text")
     captions = bank.head(bank_size or len(bank))
     chosen = parse_spec(normaliser, beta=beta, k=k)
-    check_searchable(chosen.name)
-    video_emb = gallery.video_emb
-    bias = chosen.fit(
-        Evidence(
-            bank_sims=SimTiles(captions.text_emb, video_emb),
-            gallery_sims=SimTiles(video_emb, video_emb) if "gallery" in chosen.needs else None,
+    tiles = {"bank_sims": SimTiles(captions.text_emb, gallery.video_emb)}
+    if chosen.additive and "gallery_bank" in chosen.needs:
+        if gallery_bank is None:
+            raise SettingsError(
+                f"{chosen.title} needs a bank of other videos; give one with --gallery-bank, made "
+                "by `python -m retrieval bank --embeddings VIDEOS.npy --side video`"
+            )
+        _check(gallery_bank, gallery, "video")
+        others = gallery_bank.text_emb
+        tiles["gallery_bank_sims"] = SimTiles(others, gallery.video_emb)
+        tiles["bank_gallery_bank_sims"] = SimTiles(captions.text_emb, others)
+    else:
+        check_searchable(chosen.name)
+        if "gallery" in chosen.needs:
+            tiles["gallery_sims"] = SimTiles(gallery.video_emb, gallery.video_emb)
+    bias = chosen.fit(Evidence(**tiles))
+    if bias.states is not None:
+        raise SettingsError(
+            f"{chosen.title} has {len(bias.states)} biases, one for each state of its gates, and "
+            "one number per item cannot hold them; take dualis"
         )
-    )
     folding = Folding(bias, gallery.video_emb.shape[1])
     about = {
         "format": files.FORMAT_VERSION,
@@ -95,7 +106,19 @@ def fit_for_serving(
         "gallery": gallery.name,
         "bank": bank.name,
     }
+    if gallery_bank is not None:
+        about["fitted_on"]["gallery_bank"] = gallery_bank.digest
     return ServedBias(tuple(item.id for item in gallery.items), bias, about)
+
+
+def _check(bank: Querybank, gallery: Gallery, side: str) -> None:
+    bank.check_fits(gallery)
+    if bank.side != side:
+        what = {"text": "captions", "video": "videos"}
+        raise GalleryError(
+            f"querybank {bank.name} is of {what[bank.side]}, expected one of {what[side]}; make it "
+            f"again with --side {side}"
+        )
 
 
 def write_bias(path: str | Path, served: ServedBias) -> None:

@@ -15,8 +15,9 @@ from retrieval.__main__ import main
 from retrieval.commands.bias import SUFFIXES
 from retrieval.folding import Folding
 from retrieval.gallery import open_gallery
-from retrieval.normalisers import get_normaliser
+from retrieval.normalisers import Evidence, get_normaliser
 from retrieval.querybank import open_querybank, write_querybank
+from retrieval.similarity import unit_rows
 from tests.fakes import make_bank, make_gallery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,7 +157,42 @@ def test_a_bank_of_videos_is_refused(folder, tmp_path, capsys):
     out = tmp_path / "bias.csv"
     argv = ["bias", "--gallery", str(folder / "gallery"), "--bank", str(tmp_path / "b")]
     assert main([*argv, "--out", str(out)]) == 2
-    assert "querybank b is of videos" in capsys.readouterr().err and not out.exists()
+    assert "querybank b is of videos, expected one of captions" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["dualis", "dbsn"])
+def test_a_bank_of_other_videos_is_taken_where_one_is_needed(
+    folder, expected, tmp_path, capsys, name
+):
+    gallery, bank, _ = expected
+    others = unit_rows(gallery.video_emb[::-1] + 0.3 * np.roll(gallery.video_emb, 3, axis=1))
+    write_querybank(tmp_path / "videos", others, None, gallery.encoder, side="video")
+    others = open_querybank(tmp_path / "videos")
+    out = tmp_path / "bias.npz"
+    argv = ["--normaliser", name, "--out", out]
+    assert main(["bias", "--gallery", str(folder / "gallery"), *map(str, argv)]) == 2
+    assert "needs a bank of other videos; give one with --gallery-bank" in capsys.readouterr().err
+    run(folder, *argv, "--gallery-bank", tmp_path / "videos")
+    with np.load(out) as arrays:
+        values, about = arrays["bias"], json.loads(arrays["about"].tobytes())
+    evidence = Evidence(
+        bank.text_emb @ gallery.video_emb.T,
+        others.text_emb @ gallery.video_emb.T,
+        bank.text_emb @ others.text_emb.T,
+    )
+    np.testing.assert_allclose(values, get_normaliser(name).fit(evidence).centred, atol=1e-5)
+    assert about["fitted_on"]["gallery_bank"] == others.digest
+
+
+def test_what_one_number_cannot_hold_is_refused(folder, expected, tmp_path, capsys):
+    gallery = expected[0]
+    write_querybank(tmp_path / "videos", gallery.video_emb, None, gallery.encoder, side="video")
+    options = ["--gallery-bank", str(tmp_path / "videos"), "--out", str(tmp_path / "bias.csv")]
+    for name, why in (("dualdis", "one for each state of its gates"), ("gc", "no number per")):
+        argv = ["bias", "--gallery", str(folder / "gallery"), "--normaliser", name, *options]
+        assert main(argv) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_parquet_is_imported_only_where_it_is_asked_for(folder, tmp_path):

@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_normaliser_arguments(parser)
     parser.add_argument(
+        "--gallery-bank",
+        metavar="DIR",
+        help="querybank of other videos (bank --side video), for dualis and dbsn",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         help=f"file to write, by its suffix: {', '.join(SUFFIXES)}; docs/deploy.md says what is in "
@@ -65,7 +70,14 @@ def run(args: argparse.Namespace) -> int:
         )
     bank = open_querybank(bank_path)
     served = fit_for_serving(
-        gallery, bank, args.normaliser, args.beta, args.k, args.bank_size, args.command_line
+        gallery,
+        bank,
+        args.normaliser,
+        args.beta,
+        args.k,
+        args.bank_size,
+        None if args.gallery_bank is None else open_querybank(args.gallery_bank),
+        args.command_line,
     )
     if args.out is not None:
         write_bias(args.out, served)
