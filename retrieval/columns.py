@@ -160,31 +160,41 @@ class LogSumExp:
         """Take in one tile."""
         summed, kept = (rows, columns) if self.axis == 0 else (columns, rows)
         bound = self.bound if np.isfinite(self.bound) else max(block.max(), -block.min())
-        if self.scale * bound < 1:  # the differences of powers near 1 need its digits
-            block = block.astype(np.float64, copy=False)
-        weights = np.expand_dims(self.log_weights[summed].astype(block.dtype), 1 - self.axis)
-        exponents = block * block.dtype.type(self.scale)
-        exponents += weights
-        peak = exponents.max(axis=self.axis)
-        exponents -= np.expand_dims(peak, self.axis)
-        np.exp(exponents, out=exponents)
-        if self.axis == 1:
-            mass = exponents.sum(axis=1).astype(np.float64)
-        else:
-            mass = np.zeros(block.shape[1])  # of few rows at a time: float32 sums them in a row
-            for part in parallel.blocks(slice(0, len(block)), block.shape[1], most=64):
-                mass += exponents[part].sum(axis=0)
+        # Where powers are near 1, their differences need the digits of double precision.
+        dtype = np.dtype(np.float64) if self.scale * bound < 1 else block.dtype
+        weights = self.log_weights[summed].astype(dtype)
+        n_kept = block.shape[1 - self.axis]
+        peak, mass = np.full(n_kept, -np.inf), np.zeros(n_kept)
+        parts = list(parallel.blocks(slice(0, len(block)), block.shape[1], most=64))
+        powers = np.empty((parts[0].stop, block.shape[1]), dtype)  # that stay in a core's cache
+        for part in parts:
+            out = powers[: part.stop - part.start]
+            np.multiply(block[part], dtype.type(self.scale), out=out)
+            out += weights[part, None] if self.axis == 0 else weights
+            top = out.max(axis=self.axis)
+            out -= np.expand_dims(top, self.axis)
+            sums = np.exp(out, out=out).sum(axis=self.axis)
+            if self.axis == 1:
+                peak[part], mass[part] = top, sums
+            else:
+                peak, mass = _together(peak, mass, top, sums)
         self.parts.put(summed, kept, mass, peak)
 
     def _merge(self, kept: slice, mass: np.ndarray, peak: np.ndarray) -> None:
-        old = self.peak[kept]
-        top = np.maximum(old, peak)
-        self.mass[kept] = self.mass[kept] * np.exp(old - top) + mass * np.exp(peak - top)
-        self.peak[kept] = top
+        both = _together(self.peak[kept], self.mass[kept], peak, mass)
+        self.peak[kept], self.mass[kept] = both
 
     def values(self) -> np.ndarray:
         """[n_columns] or [n_rows] float64."""
         return self.peak + np.log(self.mass)
+
+
+def _together(
+    peak: np.ndarray, mass: np.ndarray, other_peak: np.ndarray, other_mass: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two sums of powers as one, each given as mass * exp(peak)."""
+    top = np.maximum(peak, other_peak)
+    return top, mass * np.exp(peak - top) + other_mass * np.exp(other_peak - top)
 
 
 class PairSums:
