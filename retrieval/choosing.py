@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrieval import hubness, metrics
-from retrieval.bank_quality import BankQuality, bank_quality, places
+from retrieval.bank_quality import LEAST_MATCH, BankQuality, bank_quality, places
 from retrieval.errors import SettingsError
 from retrieval.normalisers import Bias, Normaliser, fit_all, parse_spec, spec_of
 from retrieval.sampling import pick, sample_rows
@@ -335,7 +335,7 @@ def _verdict(
         f"for equal exposure {100 * now:.0f} % of the shown places of held-out bank queries would "
         f"have to move, with {proposed.spec} {100 * then:.0f} % (chance {100 * chance:.0f} %)"
     )
-    if quality.match_skewness < ERRORS * quality.match_skewness_error:
+    if quality.match_skewness < LEAST_MATCH * quality.match_skewness_error:
         verdict = "no difference"
         reason = (
             "no item fits a bank query better than others misfit it, so there is nothing that hubs "

@@ -5,7 +5,9 @@ Questions about a querybank are answered as well by some thousand of its caption
 
 import numpy as np
 
-from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_tiles
+from retrieval import parallel
+from retrieval.scoring import KeptColumns, ProductRows, Rows, WatchedTiles
+from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_sims, as_tiles
 from retrieval.tiles import for_each_tile
 
 MOST_ROWS = 2**14  # of a sample
@@ -27,6 +29,7 @@ def sample_rows(
         tiles of those rows, in ascending order; all of them where there are few enough.
     """
     tiles = as_tiles(matrix)
+    tiles = tiles.whole if isinstance(tiles, WatchedTiles) else tiles
     n, m = tiles.shape
     cells = MOST_PRODUCTS if isinstance(tiles, SimTiles) else MOST_CELLS
     size = min(n, most, max(64, cells // m))
@@ -61,3 +64,48 @@ def pick(tiles: SimTiles | MatrixTiles, rows: np.ndarray, columns: np.ndarray) -
     if isinstance(tiles, SimTiles):
         return tiles.query_emb[rows] @ tiles.gallery_emb[columns].T
     return tiles.sims[np.ix_(rows, columns)]
+
+
+def read_some(matrix: np.ndarray | Tiles | Rows, rows: np.ndarray) -> np.ndarray:
+    """[len(rows), n_columns] the given rows, ascending row numbers, as floating point."""
+    if isinstance(matrix, WatchedTiles):  # a look at some rows is no part of a pass
+        return read_some(matrix.whole, rows)
+    if isinstance(matrix, KeptColumns):
+        return read_some(matrix.whole, rows)[:, matrix.kept]
+    if isinstance(matrix, SimTiles | ProductRows):
+        return matrix.query_emb[rows] @ matrix.gallery_emb.T
+    if hasattr(matrix, "read_rows"):
+        return np.concatenate([matrix.read_rows(row, row + 1) for row in rows.tolist()])
+    if hasattr(matrix, "blocks"):
+        return take_rows(matrix, rows).sims
+    return as_sims(np.asarray(matrix)[rows])
+
+
+def first_columns(matrix: np.ndarray | Tiles | Rows, n: int) -> np.ndarray:
+    """[n_rows, n] float32, the first columns of every row, at the cost of a fast reading."""
+    n_rows, n = matrix.shape[0], min(n, matrix.shape[1])
+    if isinstance(matrix, WatchedTiles):
+        return first_columns(matrix.whole, n)
+    if isinstance(matrix, KeptColumns):
+        return first_columns(matrix.whole, int(matrix.kept[n - 1]) + 1)[:, matrix.kept[:n]]
+    if isinstance(matrix, SimTiles | ProductRows):
+        return (matrix.query_emb @ matrix.gallery_emb[:n].T).astype(np.float32, copy=False)
+    matrix = getattr(matrix, "stored", matrix)  # a file's tiles know the file
+    out = np.empty((n_rows, n), np.float32)
+    if hasattr(matrix, "read_block"):
+        for rows in parallel.bands(n_rows, n):
+            out[rows] = matrix.read_block(rows, slice(0, n))
+    elif hasattr(matrix, "read_rows"):
+        for rows in parallel.bands(n_rows, matrix.shape[1]):
+            out[rows] = matrix.read_rows(rows.start, rows.stop)[:, :n]
+    elif hasattr(matrix, "blocks"):
+
+        def take_in(rows: slice, columns: slice, block: np.ndarray) -> None:
+            kept = slice(columns.start, min(columns.stop, n))
+            if kept.start < n:
+                out[rows, kept] = block[:, : kept.stop - kept.start]
+
+        for_each_tile(matrix, take_in)
+    else:
+        out[:] = np.asarray(matrix)[:, :n]
+    return out

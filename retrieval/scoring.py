@@ -125,15 +125,15 @@ class WatchedTiles:
     """
 
     def __init__(self, tiles: Tiles, tell: Progress) -> None:
-        self._tiles, self._tell, self._lock, self._done = tiles, tell, Lock(), 0
+        self.whole, self._tell, self._lock, self._done = tiles, tell, Lock(), 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._tiles, name)
+        return getattr(self.whole, name)
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once; counted when the next one is asked for."""
-        n_rows, n_columns = self._tiles.shape
-        for rows, columns, block in self._tiles.blocks(scale, within):
+        n_rows, n_columns = self.whole.shape
+        for rows, columns, block in self.whole.blocks(scale, within):
             yield rows, columns, block
             with self._lock:
                 self._done += (rows.stop - rows.start) * (columns.stop - columns.start)

@@ -75,4 +75,4 @@ def _lines(report: Any) -> list[str]:
                 else ""
             )
         )
-    return [*lines, report.verdict]
+    return [*lines, report.verdict, *(finding.sentence for finding in report.findings)]
