@@ -252,9 +252,12 @@ def evaluate_matrices(
     fitted = dict(zip((spec for spec, made in asked.items() if made.additive), biases, strict=True))
     raw, *scored = score_all(rows, biases, truth, keep_top, progress)
     seen = {"none": raw, **dict(zip(fitted, scored, strict=True))}
-    for spec, made in asked.items():
-        if not made.additive:
+    for spec, made in [each for each in asked.items() if not each[1].additive]:
+        try:
             seen[spec] = _score_whole(made, rows, evidence, truth, keep_top)
+        except SettingsError as error:  # it does not suit these similarities; others do
+            left_out = (*left_out, LeftOut(spec, f"{made.title} was left out: {error}."))
+            del asked[spec]
     known = {finding.kind for finding in findings}
     found = check_matrices(
         rows,

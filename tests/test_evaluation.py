@@ -377,3 +377,13 @@ def test_evidence_a_gallery_lacks_leaves_methods_out(several):
     sims = several.queries.text_emb @ several.video_emb.T
     report = evaluate_matrices(sims, Evidence(), correct=several.queries.correct)
     assert report.n_bank == 0 and report.badge == "no bank"
+
+
+def test_a_normaliser_that_does_not_suit_the_similarities_is_left_out_alone(rng):
+    logits = 25 + 8 * rng.standard_normal((12, 6))
+    report = evaluate_matrices(
+        logits, 25 + 8 * rng.standard_normal((20, 6)), normalisers=("nicdm", "csls"), n_resamples=9
+    )
+    assert [row.spec for row in report.rows] == ["none", "csls"]
+    (left_out,) = report.left_out
+    assert left_out.reason.startswith("NICDM was left out: NICDM turns cosines into distances")
