@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from retrieval import parallel
 from retrieval.columns import strips
 from retrieval.normalisers.asks import Moments
 from retrieval.normalisers.base import Evidence, check_fits
@@ -38,9 +39,12 @@ def _column_places(tiles: Tiles, sims: np.ndarray, side: str) -> np.ndarray:
     """
     places = np.empty(sims.shape, dtype=np.int64)
     for columns, strip in strips(tiles):
-        ordered = np.sort(strip.T, axis=1)
-        for column, entries in enumerate(ordered, start=columns.start):
-            places[:, column] = np.searchsorted(entries, sims[:, column], side)
+
+        def work(column: int, strip: np.ndarray = strip, left: int = columns.start) -> None:
+            ordered = np.sort(strip[:, column])
+            places[:, left + column] = np.searchsorted(ordered, sims[:, left + column], side)
+
+        parallel.for_each(work, range(strip.shape[1]))
     return places
 
 
@@ -120,8 +124,13 @@ class _Empirical:
         """[n_queries, n_gallery] float64 scores."""
         sims = check_fits(check_sims(sims), self.bank.shape[1], "querybank")
         scores = _column_places(self.bank, sims, "left") / self.bank.shape[0]
-        for row, ordered, entries in zip(scores, np.sort(sims, axis=1), sims, strict=True):
-            row *= np.searchsorted(ordered, entries, "left") / len(entries)
+
+        def work(band: slice) -> None:
+            for row in range(band.start, band.stop):
+                below = np.searchsorted(np.sort(sims[row]), sims[row], "left")
+                scores[row] *= below / sims.shape[1]
+
+        parallel.for_each(work, parallel.bands(*sims.shape))
         return scores
 
 
@@ -147,7 +156,7 @@ class MutualProximityEmpirical(Normaliser):
     The query's share is counted over its row, the item's over its bank column: two sets, so the
     product of two shares. joint=yes counts, as the paper does for one set, the gallery items v
     with both s[i, v] and g[v, j] below s[i, j]; it needs gallery_sims in place of a bank, and
-    compares similarities of captions with those of videos.
+    compares similarities of captions with those of videos, n_gallery times for each.
 
     Source: Schnitzer et al., "Local and Global Scaling Reduce Hubs in Space", JMLR 2012,
     section 3.2, equation 5.
