@@ -15,12 +15,13 @@ import gradio as gr
 
 from retrieval.errors import RetrievalError
 from retrieval.gallery import FILM_LIBRARY
-from retrieval.tabs import about, compare, hubness, queries, results
+from retrieval.tabs import about, compare, hubness, matrices, queries, results
 from retrieval.tabs.api import publish
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
 from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_route
+from retrieval.tabs.uploads import Uploads
 
 ROOT = Path(__file__).resolve().parent
 STYLE = ROOT / "assets" / "style.css"
@@ -34,6 +35,7 @@ def build_page(library: Library) -> gr.Blocks:
     # Gradio sums up all past events after each one, though nobody here reads that.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    reports = matrices.Reports(Uploads.open())  # before Gradio asks where uploads go
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
@@ -47,12 +49,15 @@ def build_page(library: Library) -> gr.Blocks:
                 queries.build(context)
             with gr.Tab("Hubness", id="hubness") as tabs["hubness"]:
                 hubness.build(context)
+            with gr.Tab("Matrices", id="matrices") as tabs["matrices"]:
+                matrices.build(context, reports)
         compare.wire(context, parts, page, tabs)
         publish(library)
     with page.route("Results", "results"):
         results.build(page)
     with page.route("About", "about"):
         about.build(context)
+    page.reports = reports  # for the routes that `launch` adds
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=4, api_open=False)
     return page
 
@@ -82,7 +87,13 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
     Returns:
         The ASGI app, the local address, the public address (none).
     """
-    routes = [media_route(library.galleries), results.results_route(), download_route(library)]
+    uploads = page.reports.uploads
+    routes = [
+        media_route(library.galleries),
+        results.results_route(),
+        matrices.matrices_route(page.reports),
+        download_route(library),
+    ]
     # In the head, not as css=: Gradio rewrites that and drops container queries.
     head = (
         f"<style>{STYLE.read_text(encoding='utf-8')}</style>"
@@ -100,10 +111,15 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
         enable_monitoring=False,
         strict_cors=True,
         state_session_capacity=1000,
-        max_file_size="1mb",
-        app_kwargs={"routes": routes, "middleware": [Guard.middleware()], "openapi_url": None},
+        max_file_size=uploads.limits.file_bytes,
+        app_kwargs={
+            "routes": routes,
+            "middleware": [Guard.middleware(uploads)],
+            "openapi_url": None,
+        },
         **server,
     )
+    uploads.keep_clean()
     library.load_encoders()
     return started
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -371,9 +371,8 @@ class Engine:
             SettingsError: a beta is out of range.
         """
         settings = replace(self.checked(settings), top=1)
-        normaliser = parse_spec(settings.right)
-        if hasattr(normaliser, "beta"):  # a beta of its own would win over those of the curve
-            settings = replace(settings, right=spec_of(replace(normaliser, beta=None)))
+        # A beta of its own would win over those of the curve.
+        settings = replace(settings, right=spec_of(_as_usual(parse_spec(settings.right), "beta")))
         return r1_curve(self, "beta", settings, tuple(float(beta) for beta in betas))
 
     # -- inside
@@ -607,9 +606,14 @@ def normaliser_of(word: str, settings: Settings) -> Normaliser:
 
 def word_beta_k(normaliser: Normaliser) -> tuple[str, float | None, int]:
     """A normaliser as `fitted_on` takes it: its word without beta and k, then those."""
-    shared = {"k": 1, "beta": None} if hasattr(normaliser, "beta") else {"k": 1}
     beta = getattr(normaliser, "beta", None)
-    return spec_of(replace(normaliser, **shared)), beta, normaliser.k
+    return spec_of(_as_usual(normaliser, "beta", "k")), beta, normaliser.k
+
+
+def _as_usual(normaliser: Normaliser, *names: str) -> Normaliser:
+    """The same with some settings at their defaults, which its word leaves out."""
+    usual = {each.name: each.default for each in fields(normaliser) if each.name in names}
+    return replace(normaliser, **usual)
 
 
 class _Clock:

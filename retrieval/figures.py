@@ -5,13 +5,14 @@ mid-grey, so a figure reads on light and dark pages alike. No layout title: a pa
 heading above.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from retrieval.answers import Curve, HubnessReport, QueryChange
+from retrieval.answers import Curve, HubnessReport
 
 LEFT_COLOUR, RIGHT_COLOUR = "#8a94a6", "#5b6ee1"  # raw similarity; the normalised ranking
 UP_COLOUR, DOWN_COLOUR = "#2a9d74", "#d0505c"
@@ -167,9 +168,14 @@ def lorenz_points(counts: np.ndarray, most: int = 200) -> tuple[np.ndarray, np.n
     return 100 * at / len(counts), 100 * taken[at] / taken[-1]
 
 
-def changes_figure(rows: Sequence[QueryChange], bins: Sequence[Bin]) -> go.Figure:
-    """How many stored queries gained or lost how many places."""
-    counts = changes_per_bin(rows, bins)
+def changes_figure(deltas: Sequence[float], bins: Sequence[Bin]) -> go.Figure:
+    """How many queries gained or lost how many places.
+
+    Args:
+        deltas: places that each query's ground truth gained.
+        bins: from `change_bins`.
+    """
+    counts = changes_per_bin(deltas, bins)
     colours = [UP_COLOUR if b.low > 0 else DOWN_COLOUR if b.high < 0 else INK for b in bins]
     figure = go.Figure(
         go.Bar(
@@ -188,12 +194,64 @@ def changes_figure(rows: Sequence[QueryChange], bins: Sequence[Bin]) -> go.Figur
     return figure
 
 
-def changes_per_bin(rows: Sequence[QueryChange], bins: Sequence[Bin]) -> list[int]:
-    """How many queries changed by each bin's number of places."""
-    counts = [0] * len(bins)
-    for row in rows:
-        counts[bin_of(row.delta, bins)] += 1
+def changes_per_bin(deltas: Sequence[float], bins: Sequence[Bin]) -> list[int]:
+    """How many queries changed by each bin's number of places; half places as in `bin_of`."""
+    deltas = np.asarray(deltas, dtype=float)
+    rounded = np.sign(deltas) * np.ceil(np.abs(deltas))
+    at = np.searchsorted([each.high for each in bins], rounded)
+    return np.bincount(at, minlength=len(bins)).tolist()
+
+
+def rank_bins(largest: float) -> tuple[Bin, ...]:
+    """Doubling bins of ranks, from 1 on."""
+    return tuple(each for each in doubling_bins(math.ceil(largest)) if each.low > 0)
+
+
+def ranks_per_bin(before: np.ndarray, after: np.ndarray, bins: Sequence[Bin]) -> np.ndarray:
+    """[n_bins after, n_bins before] queries by their rank before and after, rounded up."""
+    ends = [each.high for each in bins]
+    counts = np.zeros((len(bins), len(bins)), dtype=int)
+    np.add.at(counts, (np.searchsorted(ends, after), np.searchsorted(ends, before)), 1)
     return counts
+
+
+def ranks_figure(
+    before: np.ndarray, after: np.ndarray, bins: Sequence[Bin], names: tuple[str, str]
+) -> go.Figure:
+    """Where the right items stood and where they stand now; below the diagonal they rose.
+
+    Args:
+        before, after: [n_queries] ranks.
+        bins: from `rank_bins`.
+        names: of the ranking before and after.
+    """
+    counts = ranks_per_bin(before, after, bins)
+    labels = [each.label for each in bins]
+    figure = go.Figure(
+        go.Heatmap(
+            x=labels,
+            y=labels,
+            z=np.where(counts, np.log10(np.maximum(counts, 1)), np.nan),
+            text=[[f"{n:,}" if n else "" for n in line] for line in counts.tolist()],
+            texttemplate="%{text}",
+            textfont_size=10,
+            colorscale=[[0, "rgba(91,110,225,0.15)"], [1, "rgba(91,110,225,0.85)"]],
+            showscale=False,
+            hovertemplate="rank %{x} before, %{y} after: %{text} queries<extra></extra>",
+        )
+    )
+    figure.add_scatter(
+        x=labels,
+        y=labels,
+        mode="lines",
+        line={"color": INK, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+    )
+    _style(figure, f"rank, {names[0]}", f"rank, {names[1]}")
+    figure.update_layout(showlegend=False, margin_t=10)
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", showgrid=False)
+    return figure
 
 
 def curve_figure(curve: Curve, names: tuple[str, str], x_title: str) -> go.Figure:

@@ -827,7 +827,7 @@ def test_what_the_page_does_not_use_is_closed(url):
         *("gradio_api/mcp/", "pwa_icon/9", "docs", "gradio_api/deep_link"),
     ):
         assert httpx.get(url + path).status_code == 404, path
-    for path in ("gradio_api/upload", "gradio_api/process_recording", "gradio_api/run/predict"):
+    for path in ("gradio_api/process_recording", "gradio_api/run/predict"):
         assert httpx.post(url + path, content=b"{}").status_code == 404, path
     assert httpx.get(url).status_code == 200
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval import figures, hubness
-from retrieval.answers import Curve, HubnessReport, QueryChange
+from retrieval.answers import Curve, HubnessReport
 from retrieval.figures import Bin
 
 NAMES = ("Raw similarity", "With QB-Norm")
@@ -26,10 +26,6 @@ def report():
         r1_norm=None,
         in_sample=False,
     )
-
-
-def change(delta):
-    return QueryChange("q", "words", "v", 10.0, 10.0 - delta, delta, True, None)
 
 
 def test_doubling_bins_meet_without_gap_or_overlap():
@@ -64,12 +60,23 @@ def test_changes_fall_into_signed_bins():
     assert [figures.change_label(b) for b in bins] == [
         *("−8 to −5", "−4 to −3", "−2", "−1", "0", "+1", "+2", "+3 to +4", "+5 to +8"),
     ]
-    rows = [change(d) for d in (0, 0, 6, -0.5, 2.5, -3)]
-    assert figures.changes_per_bin(rows, bins) == [0, 1, 0, 1, 2, 0, 0, 1, 1]
-    figure = figures.changes_figure(rows, bins)
+    deltas = (0, 0, 6, -0.5, 2.5, -3)
+    assert figures.changes_per_bin(deltas, bins) == [0, 1, 0, 1, 2, 0, 0, 1, 1]
+    assert [figures.bin_of(d, bins) for d in deltas] == [4, 4, 8, 3, 7, 1]
+    figure = figures.changes_figure(deltas, bins)
     assert list(figure.data[0].y) == [0, 1, 0, 1, 2, 0, 0, 1, 1]
     assert list(figure.data[0].x) == ["−8", "−4", "−2", "−1", "0", "+1", "+2", "+4", "+8"]
     assert figure.data[0].customdata[1] == "−4 to −3"
+
+
+def test_ranks_before_and_after_meet_in_a_grid():
+    before, after = np.array([1.0, 2.5, 7.0, 7.0]), np.array([1.0, 1.0, 5.0, 2.0])
+    bins = figures.rank_bins(7)
+    assert [each.label for each in bins] == ["1", "2", "3–4", "5–8"]
+    expected = [[1, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 1]]  # after on rows
+    np.testing.assert_array_equal(figures.ranks_per_bin(before, after, bins), expected)
+    grid = figures.ranks_figure(before, after, bins, NAMES).data[0]
+    assert list(grid.text[0]) == ["1", "", "1", ""] and np.isnan(grid.z[2]).all()
 
 
 def test_a_curve_stands_beside_the_raw_value():
@@ -83,7 +90,8 @@ def test_every_figure_has_axis_titles_and_no_background(report):
     for figure in (
         figures.exposure_figure(report, NAMES),
         figures.lorenz_figure(report, NAMES),
-        figures.changes_figure([change(1)], figures.change_bins(1)),
+        figures.changes_figure([1], figures.change_bins(1)),
+        figures.ranks_figure(np.array([1.0]), np.array([1.0]), figures.rank_bins(1), NAMES),
     ):
         assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text
         assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.title.text is None

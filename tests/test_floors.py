@@ -26,6 +26,7 @@ FLOORS = {
     "retrieval.checks": 1,
     "retrieval.strength": 0,
     "retrieval.published": 0,
+    "retrieval.matrices": 6,
     "retrieval.folding": 0,
     "retrieval.places": 0,
     "retrieval.files": 1,

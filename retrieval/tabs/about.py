@@ -46,7 +46,8 @@ before any query comes in.
 ## Privacy
 
 What you type is not stored: no run history, no analytics, and this page asks no other server for
-anything. Files made for a download are deleted within the hour.
+anything. Matrices that you bring, and the reports made of them, are deleted within the hour; nobody
+else can see them.
 
 ## How to cite QB-Norm
 """

@@ -86,7 +86,7 @@ def build_top(library: Library, title: str) -> Context:
             scale_free = gr.Checkbox(
                 True,
                 label="Scale-free beta",
-                info="1 / standard deviation of the querybank's similarities",
+                info="1 / standard deviation of the querybank's similarities, or the method's own",
                 elem_id="scale-free",
             )
             beta = gr.Slider(
@@ -153,21 +153,23 @@ def build_top(library: Library, title: str) -> Context:
     )
 
 
-def _build_side(side: str, methods: list, first: str) -> tuple[gr.Dropdown, dict[str, gr.Number]]:
+def _build_side(
+    side: str, methods: list, first: str
+) -> tuple[gr.Dropdown, dict[str, gr.Number | gr.Checkbox]]:
     """A column's menu, and a field for every setting that some normaliser of it has."""
-    known = own_knobs(first)
+    own = own_knobs(first)
     with gr.Column(min_width=240):
         menu = gr.Dropdown(methods, value=first, label=f"{side.capitalize()} column", elem_id=side)
         with gr.Row():
             fields = {
-                name: gr.Number(
-                    known[name].default if name in known else None,
-                    visible=name in known,
+                name: (gr.Checkbox if knob.kind is bool else gr.Number)(
+                    own.get(name, knob).default,
+                    visible=name in own,
                     min_width=150,
                     elem_id=f"{side}-{name.replace('_', '-')}",
-                    **(labels_of(known[name]) if name in known else {"label": name}),
+                    **labels_of(own.get(name, knob)),
                 )
-                for name in every_own_knob()
+                for name, knob in every_own_knob().items()
             }
     return menu, fields
 
@@ -246,7 +248,8 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
             [context.bridge, *context.settings],
             [*ranked, *methods],
             **rerank,
-            **latest,
+            # Some take seconds to fit when they are first asked for.
+            **{**latest, "show_progress": "minimal", "show_progress_on": [parts.status]},
         )
     for component in context.settings:
         if component not in (context.gallery, context.bank, context.left, context.right):

@@ -47,8 +47,8 @@ class Context:
     strength: gr.Slider
     bridge: gr.HTML  # value {"link", "history", "why"}; always mounted, so scripts can rely on it
     scene: gr.State  # View without query and strength: changes when other tabs must be drawn anew
-    left_knobs: dict[str, gr.Number]  # own settings of the left normaliser, by name
-    right_knobs: dict[str, gr.Number]
+    left_knobs: dict[str, gr.Number | gr.Checkbox]  # own settings of normalisers, by name
+    right_knobs: dict[str, gr.Number | gr.Checkbox]
     tabs: gr.Tabs | None = None
 
     @property
@@ -148,9 +148,12 @@ def has_knobs(word: str) -> set[str]:
     return {each.name for each in knobs(word.partition(":")[0])}
 
 
-def every_own_knob() -> tuple[str, ...]:
-    """Names of the own settings of all normalisers that the page offers."""
-    return tuple(dict.fromkeys(knob for name in SEARCHABLE for knob in own_knobs(name)))
+def every_own_knob() -> dict[str, Knob]:
+    """The own settings of all normalisers that the page offers, as the first of them has each."""
+    found: dict[str, Knob] = {}
+    for name in SEARCHABLE:
+        found = {**own_knobs(name), **found}
+    return found
 
 
 def word_of(name: Any, values: dict[str, Any]) -> str:
@@ -158,7 +161,7 @@ def word_of(name: Any, values: dict[str, Any]) -> str:
 
     Args:
         name: its short name, not checked yet.
-        values: own setting -> number, or None for the default; others are left aside.
+        values: own setting -> number, yes or no, or None for the default; others are left aside.
 
     Raises:
         SettingsError: the name or a value cannot be used.
@@ -169,6 +172,11 @@ def word_of(name: Any, values: dict[str, Any]) -> str:
         value = values.get(each.name)
         if value is None:
             continue
+        if each.kind is bool:
+            if not isinstance(value, bool):
+                raise SettingsError(f"{each.name} must be yes or no, got {str(value)[:40]!r}")
+            used[each.name] = value
+            continue
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
             raise SettingsError(f"{each.name} must be a number, got {str(value)[:40]!r}")
         if each.kind is int and value != int(value):
@@ -177,7 +185,7 @@ def word_of(name: Any, values: dict[str, Any]) -> str:
     return spec_of(get_normaliser(word.partition(":")[0], **used))
 
 
-def knob_updates(word: str, components: dict[str, gr.Number]) -> list:
+def knob_updates(word: str, components: dict[str, gr.Number | gr.Checkbox]) -> list:
     """Show the settings that a normaliser has, with its values; hide the others."""
     name = word.partition(":")[0]
     known, made = own_knobs(name), parse_spec(word)

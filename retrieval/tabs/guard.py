@@ -1,7 +1,8 @@
 """The door in front of Gradio: known paths only, small bodies only, no writes from other pages.
 
-Gradio opens more than this page needs (file proxies, icon resizing, recording conversion, uploads);
-a path that is not on the list here is answered with 404 before Gradio sees it.
+Gradio opens more than this page needs (file proxies, icon resizing, recording conversion); a path
+that is not on the list here is answered with 404 before Gradio sees it. Uploads have limits of
+their own, see `uploads`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 256 * 1024  # bytes of one request
+from retrieval.tabs.uploads import Uploads
+
+MAX_BODY = 256 * 1024  # bytes of one request that is no upload
+UPLOAD = "/gradio_api/upload"
 EXACT = {
     *("/", "/results", "/about", "/config", "/theme.css", "/health"),
     *("/manifest.json", "/favicon.ico"),
     *("/gradio_api/info", "/gradio_api/app_id", "/gradio_api/startup-events"),
     *("/gradio_api/cancel", "/gradio_api/reset", "/robots.txt"),
+    *(UPLOAD, "/gradio_api/upload_progress"),
 }
 READING = ("GET", "HEAD", "OPTIONS")  # methods that change nothing and carry no body
 BELOW = (
@@ -39,12 +44,12 @@ HEADERS = {
 class Guard:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, uploads: Uploads):
+        self.app, self.uploads = app, uploads
 
     @classmethod
-    def middleware(cls) -> Middleware:
-        return Middleware(cls)
+    def middleware(cls, uploads: Uploads) -> Middleware:
+        return Middleware(cls, uploads=uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +61,13 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        if _path(scope) == UPLOAD and scope["method"] == "POST":
+            length = headers.get(b"content-length")
+            guarded = _with_headers(send)
+            await self.uploads.let_in(
+                self.app, scope, receive, guarded, None if length is None else int(length)
+            )
+            return
         if scope["method"] not in READING:
             body = await _read_capped(receive)
             if body is None:
@@ -64,24 +76,33 @@ class Guard:
             receive = _replay(body, receive)
         await self.app(scope, receive, _with_headers(send))
 
-    @staticmethod
-    def _refusal(scope: Scope, headers: dict[bytes, str]) -> PlainTextResponse | None:
+    def _is_upload(self, path: str) -> bool:
+        """Whether an address is that of a file which a visitor brought."""
+        below = f"/gradio_api/file={self.uploads.folder}/"
+        return path.startswith(below) and ".." not in path.split("/")
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, str]) -> PlainTextResponse | None:
         """The answer to a request that goes no further; None lets it through."""
-        path = scope["path"]
-        root = scope.get("root_path", "").rstrip("/")
-        if root and path.startswith(root + "/"):
-            path = path[len(root) :]
-        if path not in EXACT and not path.startswith(BELOW):
+        path = _path(scope)
+        if path not in EXACT and not path.startswith(BELOW) and not self._is_upload(path):
             return PlainTextResponse("Not found.", status_code=404)
         if scope["method"] in READING:
             return None
         length = headers.get(b"content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if not (length.isascii() and length.isdigit()):
+            return _too_large()
+        if int(length) > MAX_BODY and path != UPLOAD:
             return _too_large()
         origin = headers.get(b"origin")
         if origin and urlsplit(origin).netloc not in _own_hosts(headers):
             return PlainTextResponse("Requests from other pages are refused.", status_code=403)
         return None
+
+
+def _path(scope: Scope) -> str:
+    """The path below the page's root."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
 
 
 def _own_hosts(headers: dict[bytes, str]) -> set[str]:

@@ -15,6 +15,7 @@ import gradio as gr
 
 from retrieval.answers import SearchResult, clean_query
 from retrieval.cards import Media, columns_html, explanation_html, status_html, unknown_words_html
+from retrieval.engine import normaliser_of
 from retrieval.errors import QueryError, RetrievalError, SettingsError
 from retrieval.tabs import links
 from retrieval.tabs.context import (
@@ -405,7 +406,8 @@ def _settings_line(result: SearchResult) -> str:
     """What the right column was made with, beta with its value and unit."""
     parts = [f"{result.n_gallery:,} videos"]
     if result.beta_used is not None:
-        origin = "" if result.settings.beta is not None else ", scale-free"
+        asked = normaliser_of(result.settings.right, result.settings).beta
+        origin = ", scale-free" if asked is None else ""
         parts.append(f"beta {result.beta_used:.4g} per unit of similarity{origin}")
     if result.n_bank:
         parts += [f"k {result.settings.k}", f"{result.n_bank:,} bank captions"]

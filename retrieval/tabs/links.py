@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from retrieval.answers import MAX_BETA, MAX_QUERY, MAX_TOP, searchable
 from retrieval.errors import SettingsError
 
-TABS = ("compare", "queries", "hubness")
+TABS = ("compare", "queries", "hubness", "matrices")
 BETA_RANGE = (0.001, MAX_BETA)  # per unit of similarity
 MAX_K = 100
 MAX_BANK = 100_000_000

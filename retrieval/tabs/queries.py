@@ -240,12 +240,13 @@ def build(context: Context) -> None:
             return [NO_QUERIES, None, 0, hidden, hidden, hidden, "", None, "", ""]
         changes = engine.changes(settings_of(view))
         bins = bins_of(changes)
+        moved = [row.delta for row in changes.rows]
         n_gained, n_lost = changes.helped, changes.hurt
         furthest = max(changes.rows, key=lambda row: abs(row.delta))
         return [
             *listed(view, Filter.read(*values)),
             verdict_html(changes, engine, view),
-            drawn(changes_figure(changes.rows, bins)),
+            drawn(changes_figure(moved, bins)),
             data_table(
                 f"The right video moved up for {n_gained:,} queries and down for {n_lost:,}; the "
                 f"largest move is {signed(furthest.delta)} places. Choose a bar to "
@@ -253,7 +254,7 @@ def build(context: Context) -> None:
                 ("places gained", "queries"),
                 [
                     (change_label(each), n)
-                    for each, n in zip(bins, changes_per_bin(changes.rows, bins), strict=True)
+                    for each, n in zip(bins, changes_per_bin(moved, bins), strict=True)
                 ],
                 "Places gained by the ground truth",
                 chart="change-histogram",

@@ -1,0 +1,394 @@
+"""Matrices that a visitor brings -> a report, made in a child process that can be killed.
+
+The parent asks with one line of JSON; the child tells how far it is, a line each, and ends with the
+report or with the sentence that refuses. Arrays and the files to take away lie in a folder that the
+parent gives it. `examine` is what the child does; nothing heavy is imported before it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrieval.errors import FileError, RetrievalError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from retrieval.evaluation import Report
+    from retrieval.formats import Limits
+    from retrieval.scoring import Rows, Truth
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 180.0  # for one report; then the child is killed
+MEMORY_BYTES = 3 << 30  # address space of the child
+OUTPUT_BYTES = 512 << 20  # of one file that it writes
+ANSWER_BYTES = 16 << 20  # of what it says
+MOST_NORMALISERS = 24
+CURVE_CELLS = 10**7  # similarities that one point of a curve ranks, at most
+BETAS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # times the scale-free one
+BANK_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)  # rows
+RUN_LINES = 10**6  # of one TREC run
+FILES = {"json": "report.json", "csv": "ranks.csv", "zip": "runs.zip"}
+ARRAYS = "arrays.npz"
+
+Say = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a visitor asks; paths are of files, with the array's name where there are several."""
+
+    sims: str
+    bank: str | None = None
+    masks: str | None = None
+    targets: str | None = None
+    normalisers: tuple[str, ...] = ("qbnorm",)  # words for `normalisers.parse_spec`
+    beta: float | None = None  # per unit of the similarities; None: scale-free
+    k: int = 1  # items of each bank row that count
+    direction: str = "t2v"
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixReport:
+    """What the page shows of a report; the first row is raw."""
+
+    about: dict[str, Any]  # evaluation.Report.to_dict()
+    choice: str  # what the bank alone advises, a sentence
+    curves: dict[str, Any]  # "beta" and "bank_size": values, r1, r1_raw, n_queries
+    queries: np.ndarray  # [n_queries] row of each in the similarities
+    correct: np.ndarray  # [n_queries] column of its first correct item
+    ranks: np.ndarray  # [n_rows, n_queries]
+    best: np.ndarray  # [n_rows, n_queries] column that each puts first
+    counts: np.ndarray  # [n_rows, n_items] k-occurrence at the largest k of the report
+    folder: Path  # holds FILES
+
+    @property
+    def specs(self) -> list[str]:
+        """The words of the rows."""
+        return [row["spec"] for row in self.about["rows"]]
+
+
+# ---- in the child --------------------------------------------------------------------------------
+
+
+def examine(question: Question, folder: Path, say: Say, limits: Limits | None = None) -> dict:
+    """Evaluate matrices and write the files to take away.
+
+    Args:
+        question: what is asked.
+        folder: where FILES and ARRAYS are written.
+        say: told how far it is.
+        limits: of the files; None for those of a public page.
+
+    Returns:
+        about, choice, curves: as in `MatrixReport`.
+
+    Raises:
+        RetrievalError, ValueError, FileNotFoundError: what is wrong, in a sentence.
+    """
+    from retrieval.evaluation import evaluate_matrices
+    from retrieval.formats import VISITORS, open_matrix
+    from retrieval.normalisers import Evidence
+    from retrieval.scoring import as_rows
+
+    limits = limits or VISITORS
+    say("Opening the files", 0, 0)
+    sims = open_matrix(question.sims, limits=limits)
+    bank = None if question.bank is None else open_matrix(question.bank, "bank_sims", limits)
+    mask = None if question.masks is None else only_array(question.masks, limits).read().ravel()
+    correct = None if question.targets is None else whole_numbers(question.targets, limits)
+    evidence = Evidence(bank_sims=None if bank is None else bank.tiles())
+    say("Fitting on the bank", 0, 0)
+    report = evaluate_matrices(
+        sims,
+        evidence,
+        correct=correct,
+        mask=mask,
+        normalisers=question.normalisers if bank is not None else (),
+        beta=question.beta,
+        k=question.k,
+        direction=question.direction,
+        name=sims.label,
+        bank_name=None if bank is None else bank.label,
+        keep_top=max(1, min(100, RUN_LINES // sims.shape[0])),
+        progress=lambda done, total: say("Ranking", done, total),
+    )
+    say("Writing the files", 0, 0)
+    _write(report, folder)
+    choice, drawn = "", {}
+    if bank is not None:
+        from retrieval.evaluation import without_padding
+
+        rows, evidence = without_padding(as_rows(sims), evidence, report.items)
+        say("Asking the bank alone", 0, 0)
+        choice = _chosen(evidence.bank_sims)
+        say("Drawing the curves", 0, 0)
+        drawn = _curves(rows, evidence, _truth_of(report), question)
+    return {"about": report.to_dict(), "choice": choice, "curves": drawn}
+
+
+def only_array(path: str, limits: Limits | None = None) -> Any:
+    """The one array of a file."""
+    from retrieval.formats import LIMITS, open_arrays
+
+    arrays = open_arrays(path, limits or LIMITS)
+    if len(arrays) != 1:
+        raise FileError(
+            f"{Path(path).name} holds the arrays {', '.join(arrays)[:70]}, expected one; save it "
+            "alone"
+        )
+    return next(iter(arrays.values()))
+
+
+def whole_numbers(path: str, limits: Limits | None = None) -> np.ndarray:
+    """Whole numbers, which may have been saved as floats."""
+    import numpy as np
+
+    numbers = only_array(path, limits).read().ravel()
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    if not (whole == numbers).all():
+        raise FileError(
+            f"{Path(path).name} must hold whole numbers from 0, got "
+            f"{numbers[whole != numbers][0]}; one per caption"
+        )
+    return whole
+
+
+def _write(report: Report, folder: Path) -> None:
+    """The files to take away, and the arrays that the page shows."""
+    import zipfile
+
+    import numpy as np
+
+    from retrieval import files, runs
+
+    files.write_json(folder / FILES["json"], report.to_dict())
+    runs.write_ranks(folder / FILES["csv"], report)
+    with zipfile.ZipFile(folder / FILES["zip"], "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        part = folder / "part"
+        for n, row in enumerate(report.rows):
+            runs.write_run(part, report, row)
+            out.write(part, f"{n}-{row.spec.replace(':', '-')}.trec")
+        runs.write_qrels(part, report)
+        out.write(part, "qrels.txt")
+        part.unlink()
+    k = max(report.rows[0].counts)
+    files.write_npz(
+        folder / ARRAYS,
+        {
+            "queries": report.queries,
+            "correct": report.items[report.correct[:, 0]],
+            "ranks": np.stack([row.ranks for row in report.rows]),
+            "best": np.stack([report.items[row.best[:, 0]] for row in report.rows]),
+            "counts": np.stack([row.counts[k] for row in report.rows]),
+        },
+    )
+
+
+def _chosen(bank: Any) -> str:
+    """The advice of the bank alone, or why it gives none."""
+    from retrieval.choosing import choose
+
+    try:
+        return choose(bank).sentence
+    except (RetrievalError, ValueError) as error:
+        return f"The bank alone gives no advice: {error}."
+
+
+def _truth_of(report: Report) -> Truth:
+    from retrieval.scoring import Truth
+
+    return Truth(report.queries, report.items, report.correct, report.unit)
+
+
+def _curves(rows: Rows, evidence: Any, truth: Truth, question: Question) -> dict[str, Any]:
+    """R@1 of QB-Norm over beta and over the size of the bank, on a sample of queries and bank."""
+    import numpy as np
+
+    from retrieval.metrics import summarise
+    from retrieval.normalisers import Evidence, fit_all, get_normaliser
+    from retrieval.sampling import sample_rows
+    from retrieval.scoring import MatrixRows, Truth, chunks, score_all
+
+    rng = np.random.default_rng(0)
+    n = min(len(truth.queries), max(200, CURVE_CELLS // rows.shape[1]))
+    some = np.sort(rng.choice(len(truth.queries), n, replace=False))
+    sims = np.concatenate([part.copy() for _, part in chunks(rows, truth.queries[some])])
+    asked = Truth(np.arange(n), truth.items, truth.correct[some], truth.unit[some])
+    bank = sample_rows(evidence.bank_sims, rng).sims
+    bank = bank[rng.permutation(len(bank))]
+
+    def r1(biases: Sequence[Any]) -> tuple[float, list[float]]:
+        raw, *others = score_all(MatrixRows(sims), biases, asked)
+        return summarise(raw.ranks)["R@1"], [summarise(each.ranks)["R@1"] for each in others]
+
+    k = min(question.k, bank.shape[1])
+    scale_free = evidence.beta("bank_sims")
+    betas = sorted({float(f"{scale_free * factor:.3g}") for factor in BETAS} | {20.0})
+    known = Evidence(bank_sims=bank)
+    r1_raw, by_beta = r1(fit_all([get_normaliser("qbnorm", beta=b, k=k) for b in betas], known))
+    sizes = [size for size in BANK_SIZES if size < len(bank)] + [len(bank)]
+    chosen = get_normaliser("qbnorm", beta=question.beta, k=k)
+    by_size = r1([chosen.fit(bank[:size]) for size in sizes])[1]
+    shared = {"r1_raw": r1_raw, "n_queries": n}
+    return {
+        "beta": {"values": betas, "r1": by_beta, "scale_free": scale_free, **shared},
+        "bank_size": {"values": sizes, "r1": by_size, **shared},
+    }
+
+
+def _serve() -> None:
+    """Answer the one question on stdin."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_BYTES, OUTPUT_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.nice(5)  # searches come first
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what prints must not disturb the answers
+
+    def answer(**message: Any) -> None:
+        answers.write(json.dumps(message).encode() + b"\n")
+
+    asked = json.loads(sys.stdin.readline())
+    asked["question"]["normalisers"] = tuple(asked["question"]["normalisers"])
+    said = [0.0]
+
+    def say(what: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - said[0] > 0.1:
+            said[0] = time.monotonic()
+            answer(what=what, done=done, total=total)
+
+    try:
+        answer(value=examine(Question(**asked["question"]), Path(asked["folder"]), say))
+    except (RetrievalError, ValueError) as error:
+        answer(error=str(error))
+    except MemoryError:
+        answer(error=f"these matrices need more than the {MEMORY_BYTES >> 30} GB that one may use")
+    except Exception:  # whatever a file brought about must not take the page along
+        import traceback
+
+        answer(error="these matrices could not be examined", trace=traceback.format_exc()[-4000:])
+
+
+# ---- in the parent -------------------------------------------------------------------------------
+
+
+class Cancelled(FileError):
+    """Nobody waits for this examination any more."""
+
+
+class Examination:
+    """A child at work on one question."""
+
+    def __init__(self, question: Question, folder: Path, timeout_s: float = TIMEOUT_S) -> None:
+        """Start it.
+
+        Args:
+            question: what is asked.
+            folder: an empty one for what the child writes.
+            timeout_s: seconds until it is given up.
+        """
+        self.folder, self.timeout_s = folder, timeout_s
+        self.cancelled = False
+        n_threads = str(min(4, os.cpu_count() or 1))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "retrieval.matrices"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+                "OPENBLAS_NUM_THREADS": n_threads,
+                "OMP_NUM_THREADS": n_threads,
+            },
+            start_new_session=True,
+        )
+        self._deadline = time.monotonic() + timeout_s
+        asked = {"question": asdict(question), "folder": str(folder)}
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self.process.stdin.close()
+
+    def cancel(self) -> None:
+        """Give it up."""
+        self.cancelled = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End the child, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def progress(self) -> Iterator[tuple[str, int, int]]:
+        """What it is doing, how much of it, of how much; returns the `MatrixReport`.
+
+        Raises:
+            FileError: the files are refused, or the child took too long.
+            Cancelled: `cancel` was called.
+        """
+        try:
+            for message in self._messages():
+                if self.cancelled:
+                    break
+                if "error" in message:
+                    if "trace" in message:
+                        logger.error("examining matrices failed:\n%s", message["trace"])
+                    raise FileError(message["error"])
+                if "value" in message:
+                    return self._report(message["value"])
+                yield message["what"], message["done"], message["total"]
+        finally:
+            self.kill()
+            self.process.stdout.close()
+        raise Cancelled("the examination was cancelled") if self.cancelled else FileError(_CRASHED)
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        """The child's lines, until it ends."""
+        waiting, fd, n_bytes = bytearray(), self.process.stdout.fileno(), 0
+        while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                raise FileError(
+                    f"the matrices were given up after {self.timeout_s:.0f} s; bring smaller ones "
+                    "or choose fewer normalisers"
+                )
+            part = os.read(fd, 1 << 16)
+            n_bytes += len(part)
+            if not part or n_bytes > ANSWER_BYTES:
+                return
+            waiting += part
+            while b"\n" in waiting:
+                line, _, waiting = waiting.partition(b"\n")
+                yield json.loads(line)
+
+    def _report(self, value: dict[str, Any]) -> MatrixReport:
+        from retrieval.formats import open_arrays
+
+        arrays = {name: each.read() for name, each in open_arrays(self.folder / ARRAYS).items()}
+        (self.folder / ARRAYS).unlink()
+        return MatrixReport(**value, **arrays, folder=self.folder)
+
+
+_CRASHED = "the matrices ended the process that read them; a file may be damaged or too large"
+
+if __name__ == "__main__":
+    _serve()
