@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
 HELD_OUT, OVERLAPS, TRANSDUCTIVE = "held-out bank", "bank overlaps the gallery", "transductive"
+OVERLAPPING = ("queries in bank", "bank of the gallery")  # findings that speak against HELD_OUT
 WHOLE_COPIES = 5  # whole matrices that a normaliser without a bias may hold at once
 NEEDS = {"bank": "bank_sims", "gallery_bank": "gallery_bank_sims", "gallery": "gallery_sims"}
 
@@ -268,8 +269,12 @@ def evaluate_matrices(
         betas=[made.beta for made in asked.values() if getattr(made, "beta", None) is not None],
         seed=seed,
     )
+    found = (*findings, *(each for each in found if each.kind not in known))
     n_bank = 0 if evidence.bank_sims is None else evidence.bank_sims.shape[0]
-    badge = badge if n_bank else "no bank"
+    if n_bank == 0:
+        badge = "no bank"
+    elif badge == HELD_OUT and any(each.kind in OVERLAPPING for each in found):
+        badge = OVERLAPS
     table = _table(asked, fitted, seen, truth, badge, n_resamples, seed)
     return Report(
         gallery=name,
@@ -287,7 +292,7 @@ def evaluate_matrices(
         resampled="videos" if truth.n_units < len(truth.queries) else "queries",
         n_units=truth.n_units,
         verdict=verdicts.over_all(table),
-        findings=(*findings, *(each for each in found if each.kind not in known)),
+        findings=found,
         left_out=left_out,
     )
 

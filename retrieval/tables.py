@@ -37,7 +37,7 @@ def report_lines(report: "Report") -> list[str]:
         "",
         *(row.verdict for row in report.rows[1:] if len(report.rows) > 2),
         report.verdict,
-        *(finding.sentence for finding in report.findings),
+        *(f"{each.severity.capitalize()}: {each.sentence}" for each in report.findings),
         *(left_out.reason for left_out in report.left_out),
     ]
     return lines

@@ -324,6 +324,15 @@ def test_the_verdict_tells_a_gain_from_noise(rng):
     assert "but R@1 stayed within noise" in against.verdict
 
 
+def test_a_bank_of_the_test_queries_takes_the_badge_of_a_held_out_one(rng):
+    sims, bank = rng.uniform(-1, 1, (40, 20)), rng.uniform(-1, 1, (70, 20))
+    report = evaluate_matrices(sims, bank, normalisers=("csls", "dsl"))
+    assert [row.badge for row in report.rows[1:]] == ["held-out bank", "transductive"]
+    report = evaluate_matrices(sims, np.r_[bank, sims[3:9]], normalisers=("csls",))
+    assert report.badge == report["csls"].badge == "bank overlaps the gallery"
+    assert any(finding.kind == "queries in bank" for finding in report.findings)
+
+
 def test_matrices_that_do_not_fit_are_refused(rng):
     sims = rng.uniform(-1, 1, (6, 3))
     with pytest.raises(ValueError, match="sims have 3 columns, bank_sims 4; both need"):
