@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retrieval import parallel
 from retrieval.normalisers.base import Bias
 from retrieval.similarity import as_sims, top_k
 from retrieval.tiles import for_each_block
@@ -139,7 +140,7 @@ def _ranks_of_rows(
     best_scores = np.empty((n_rankings, n, k), dtype=dtype)
 
     def look_at(at: slice, block: np.ndarray) -> None:
-        own, scores = correct[at], None
+        own = correct[at]
         ranks[:, at] = ranks_in(block, own)
         if k:
             best[:, at] = top_k(block, k)
@@ -152,7 +153,8 @@ def _ranks_of_rows(
             if not gate.any():
                 continue
             shift = bias.centred_of(first).astype(block.dtype, copy=False)
-            scores = np.subtract(block, shift, out=scores)
+            scores = parallel.scratch("_ranks_of_rows", block.shape, block.dtype)
+            np.subtract(block, shift, out=scores)
             np.copyto(ranks[i, at], ranks_in(scores, own), where=gate)
             if k:
                 found = top_k(scores, k)
@@ -179,13 +181,14 @@ def ranks_in(block: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """
     n_rows, n_columns = block.shape
     none = correct < 0
-    own = np.where(none, -np.inf, np.take_along_axis(block, correct, axis=1))
-    own = own.max(axis=1, keepdims=True).astype(block.dtype, copy=False)
+    own = block[np.arange(n_rows)[:, None], correct]
+    own[none] = -np.inf
+    own = own.max(axis=1, keepdims=True)
     n_words = -(-n_columns // 8)
     n_groups = -(-n_words // 127)  # each word adds up to 2 to a byte
     shape = n_rows, n_groups, -(-n_words // n_groups)
     counts = np.zeros(shape[:2], dtype=np.uint64)
-    true = np.empty((n_rows, 8 * shape[1] * shape[2]), dtype=bool)
+    true = parallel.scratch("ranks_in", (n_rows, 8 * shape[1] * shape[2]), bool)
     true[:, n_columns:] = False
     for compare in (np.greater, np.greater_equal):
         compare(block, own, out=true[:, :n_columns])
@@ -225,7 +228,8 @@ def v2t_ranks(
 
     def look_at(at: slice, block: np.ndarray) -> None:
         found = np.zeros(n_gallery, dtype=np.int64)
-        true = np.empty((min(255, len(block)), n_gallery), dtype=bool)  # a byte holds their sum
+        n_rows = min(255, len(block))  # so that a byte holds the sum
+        true = parallel.scratch("v2t_ranks", (n_rows, n_gallery), bool)
         for start in range(0, len(block), 255):
             part = block[start : start + 255]
             for compare in (np.greater, np.greater_equal):

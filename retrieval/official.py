@@ -93,9 +93,13 @@ def _mass(bank: Rows, beta: float) -> np.ndarray | None:
 
 
 def _ratios(sims: np.ndarray, mass: np.ndarray, active: np.ndarray, beta: float) -> np.ndarray:
-    """The script's scores of some rows: ratios where the best item is active, else as they are."""
+    """The script's scores of some rows: ratios where the best item is active, else as they are.
+
+    They are valid until the next call in the same thread.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        powers = np.multiply(sims, beta)
+        powers = parallel.scratch("_ratios", sims.shape, sims.dtype)
+        np.multiply(sims, beta, out=powers)
         np.exp(powers, out=powers)
         known = active[powers.argmax(axis=1)]  # of the powers, where nearby numbers may tie
         # Where the sums are of more digits than the similarities, so is the division.

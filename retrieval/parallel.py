@@ -3,10 +3,14 @@
 Numpy lets go of the interpreter while it computes, so plain threads are enough.
 """
 
+import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 BLOCK = 2**17  # entries that one numpy call looks at: they stay in a core's own cache
 BAND = 2**21  # entries that one thread takes at a time
@@ -33,6 +37,28 @@ def _cut(rows: slice, step: int) -> Iterator[slice]:
     step = max(1, step)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))
+
+
+_mine = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array of the calling thread's own for passing results, with anything in it.
+
+    Who asks next under the same name gets the same memory. New memory comes from the system in
+    pages that are cleared one by one, which takes longer than most things done to a block.
+
+    Args:
+        name: of the only function that uses it.
+        shape: of the array.
+        dtype: of the array.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = getattr(_mine, name, None)
+    if memory is None or len(memory) < n_bytes:
+        memory = np.empty(n_bytes, dtype=np.uint8)
+        setattr(_mine, name, memory)
+    return memory[:n_bytes].view(dtype).reshape(shape)
 
 
 def for_each(work: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:

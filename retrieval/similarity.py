@@ -92,7 +92,10 @@ def _best_of_groups(flat: np.ndarray, k: int) -> np.ndarray | None:
     size = n // n_groups
     maxima = flat[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
     bound = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k, None]
-    likely = np.flatnonzero(flat >= bound)
+    is_likely = None
+    if flat.size <= 2 * parallel.BLOCK:
+        is_likely = parallel.scratch("_best_of_groups", flat.shape, bool)
+    likely = np.flatnonzero(np.greater_equal(flat, bound, out=is_likely))
     if len(likely) > 8 * k * n_rows:
         return None
     row, column = np.divmod(likely, n)

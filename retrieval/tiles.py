@@ -261,7 +261,7 @@ class LogMeanExp:
         dtype, power = (np.dtype(np.float64), np.expm1) if near else (block.dtype, np.exp)
         mass = np.zeros(block.shape[1])
         parts = list(parallel.blocks(slice(0, len(block)), block.shape[1], most=self.ROWS))
-        powers = np.empty((parts[0].stop, block.shape[1]), dtype)
+        powers = parallel.scratch("LogMeanExp", (parts[0].stop, block.shape[1]), dtype)
         for part in parts:
             exponents, out = block[part], powers[: part.stop - part.start]
             if scale != 1:
