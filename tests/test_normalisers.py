@@ -357,5 +357,10 @@ def test_words_hold_what_differs_from_the_defaults():
     assert parse_spec("qbnorm:beta=auto", beta=20.0).beta is None
     with pytest.raises(SettingsError, match="'beta=2' in 'nnn:beta=2' is no setting of nnn; write"):
         parse_spec("nnn:beta=2")
+    assert parse_spec("sinkhorn:captions_first=no").captions_first is False
+    with pytest.raises(SettingsError, match="captions_first must be yes or no, got 'maybe'"):
+        parse_spec("sinkhorn:captions_first=maybe")
+    with pytest.raises(SettingsError, match="alpha must be a number, got 'auto'"):
+        parse_spec("nnn:alpha=auto")
     with pytest.raises(SettingsError, match="k must be a whole number, got '1.5'"):
         parse_spec("nnn:k=1.5")

@@ -475,3 +475,33 @@ def test_identity_12_a_doubled_bank_changes_no_ranking_if_neighbours_double(rng)
         ("dn", "dn"),
     ):
         np.testing.assert_allclose(scores_of(again, doubled), scores_of(spec, given), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("qbnorm:theta=0", "theta must be a whole number, 1 or more, got 0"),
+        ("nnn:neighbours=0", "neighbours must be a whole number, 1 or more, got 0"),
+        ("nnn:alpha=-1", "alpha must be a number of 0 or more, got -1"),
+        ("dn:alpha=nan", "alpha must be a number of 0 or more, got nan"),
+        ("dualis:gallery_beta=0", "gallery_beta must be a positive number, got 0"),
+        ("sinkhorn:iterations=0", "iterations must be a whole number, 1 or more"),
+        ("hsm:m=2", "m must be between 0 and 1, got 2"),
+        ("hsm:batch=0", "batch must be a whole number, 1 or more"),
+    ],
+)
+def test_a_knob_out_of_range_is_named(spec, message):
+    with pytest.raises(SettingsError, match=message):
+        parse_spec(spec)
+
+
+def test_what_needs_cosines_refuses_logits_and_says_what_to_do(rng):
+    given = matrices(rng)
+    for name in ("local_scaling", "nicdm"):
+        with pytest.raises(SettingsError, match="the bank's similarities reach .*divide them by"):
+            normalise(name, given.sims, 100 * given.bank_sims)
+        with pytest.raises(SettingsError, match="the similarities reach .*; divide them by the lo"):
+            normalise(name, 100 * given.sims, given.bank_sims)
+    with pytest.raises(SettingsError, match="gamma 0.5 needs affinities of 0 or more"):
+        negative = Evidence(gallery_sims=given.gallery_sims - 1)
+        normalise("localised_centring:gamma=0.5", given.sims, negative)

@@ -234,7 +234,8 @@ def check_count(name: str, value: int) -> None:
 
 def check_share(name: str, value: float) -> None:
     """Refuse a weight that is not a number of zero or more."""
-    if not (np.isfinite(value) and value >= 0):
+    number = isinstance(value, int | float | np.number)
+    if not (number and np.isfinite(value) and value >= 0):
         raise SettingsError(f"{name} must be a number of 0 or more, got {value}")
 
 

@@ -55,6 +55,8 @@ SEARCHABLE = {
     if kind.additive and not kind.transductive and kind.needs <= {"bank", "gallery"}
 }
 
+SCALE_FREE = ("beta", "gallery_beta")  # knobs that None, "auto" in a word, works out from a bank
+
 
 def get_normaliser(name: str, **settings: float | None) -> Normaliser:
     """Build a normaliser from its short name; settings that it does not use are left aside.
@@ -153,7 +155,8 @@ def parse_spec(spec: str, **shared: float | None) -> Normaliser:
                 f"{part!r} in {spec!r} is no setting of {name}; write NAME:KNOB=VALUE with a knob "
                 f"of {', '.join(kinds)}"
             )
-        settings[key] = _value(key, value, kinds[key])
+        scale_free = value == "auto" and key in SCALE_FREE
+        settings[key] = None if scale_free else _value(key, value, kinds[key])
     given = {key: value for key, value in shared.items() if value is not None}
     return get_normaliser(name, **{**given, **settings})
 
@@ -205,13 +208,9 @@ def _types(kind: type[Normaliser]) -> dict[str, type]:
 
 
 def _value(key: str, text: str, kind: type) -> Any:
-    if text in ("auto", "none") and kind is float:
-        return None
-    if kind is bool and text in ("yes", "no"):
-        return text == "yes"
     try:
-        return kind(text)
-    except ValueError:
+        return {"yes": True, "no": False}[text] if kind is bool else kind(text)
+    except (ValueError, KeyError):
         expected = {int: "a whole number", float: "a number", bool: "yes or no"}[kind]
         raise SettingsError(f"{key} must be {expected}, got {text!r}") from None
 
