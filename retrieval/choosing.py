@@ -229,6 +229,32 @@ def judge(bias: Bias, sims: np.ndarray, correct: np.ndarray) -> Labelled:
     return Labelled(test, gain, n, max(1, math.ceil(needed) - n))
 
 
+def choice_lines(choice: Choice) -> list[str]:
+    """The verdict, and the numbers that it rests on beside their chance levels."""
+    quality, before, after = choice.quality, choice.before, choice.after
+    chance = before.chance
+    rows = [
+        ("Robin Hood index", before.robin_hood, after.robin_hood, chance.robin_hood),
+        ("Gini index", before.gini, after.gini, chance.gini),
+        ("skewness", before.k_skewness, after.k_skewness, chance.k_skewness),
+        ("never shown", before.antihub_share, after.antihub_share, chance.antihub_share),
+        ("largest hub", before.largest_hub, after.largest_hub, chance.largest_hub),
+    ]
+    lines = [
+        choice.sentence,
+        f"One half of the bank asking, {choice.k} places of each ranking: raw, with "
+        f"{choice.proposed} fitted on the other half, under chance:",
+        *(f"  {name:18}{a:9.3g}{b:9.3g}{c:9.3g}" for name, a, b, c in rows),
+        f"The bank ({quality.n_bank:,} looked at) sees {100 * quality.coverage:.0f} % of the "
+        f"gallery first (chance {100 * quality.coverage_chance:.0f} %); its halves agree on "
+        f"{100 * quality.hub_overlap:.0f} % of their top hubs (chance "
+        f"{100 * quality.hub_overlap_chance:.0f} %).",
+    ]
+    best = choice.tried[:3]
+    tried = "; ".join(f"{each.spec} {each.robin_hood:.3f} ({each.error:.3f})" for each in best)
+    return [*lines, f"Most equal of {len(choice.tried)} on held-out halves (error): {tried}."]
+
+
 class _HeldOut:
     """Half of a bank fits, and the other half, or half of the live queries, asks."""
 

@@ -8,11 +8,13 @@ heading above.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 
 from retrieval.answers import Curve, HubnessReport
+from retrieval.sweeps import Sweep
 
 LEFT_COLOUR, RIGHT_COLOUR = "#8a94a6", "#5b6ee1"  # raw similarity; the normalised ranking
 UP_COLOUR, DOWN_COLOUR = "#2a9d74", "#d0505c"
@@ -277,6 +279,40 @@ def curve_figure(curve: Curve, names: tuple[str, str], x_title: str) -> go.Figur
     _style(figure, x_title, "R@1 of the stored queries, %")
     figure.update_xaxes(type="category")
     return figure
+
+
+def sweep_figure(sweep: Sweep) -> go.Figure:
+    """R@1 of the test queries against one knob, beside the raw line."""
+    labels = [f"{point.value:g}" for point in sweep.points]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=labels,
+        y=[point.metrics["R@1"] for point in sweep.points],
+        customdata=[[p.metrics["R@5"], p.metrics["R@10"], p.k_skewness] for p in sweep.points],
+        name=sweep.title,
+        mode="lines+markers",
+        line={"color": RIGHT_COLOUR, "width": 3},
+        hovertemplate="%{x}: R@1 %{y:.1f}, R@5 %{customdata[0]:.1f}, R@10 %{customdata[1]:.1f} %, "
+        "skewness %{customdata[2]:.2f}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=labels,
+        y=[sweep.raw.metrics["R@1"]] * len(labels),
+        name="raw similarity",
+        mode="lines",
+        line={"color": LEFT_COLOUR, "dash": "dash", "width": 2},
+        hovertemplate="R@1 %{y:.1f} %<extra></extra>",
+    )
+    unit = f", {sweep.unit}" if sweep.unit else ""
+    _style(figure, f"{sweep.knob}{unit}", f"R@1 of {sweep.n_queries:,} queries, %")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(rangemode="normal")
+    return figure
+
+
+def write_html(figure: go.Figure, path: str | Path) -> None:
+    """A page of its own that needs no network."""
+    figure.write_html(str(path), include_plotlyjs=True)
 
 
 def _style(figure: go.Figure, x_title: str, y_title: str) -> None:

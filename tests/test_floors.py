@@ -24,6 +24,8 @@ FLOORS = {
     "retrieval.bank_quality": 1,
     "retrieval.choosing": 1,
     "retrieval.checks": 1,
+    "retrieval.sweeps": 5,
+    "retrieval.plots": 6,
     "retrieval.strength": 0,
     "retrieval.published": 0,
     "retrieval.matrices": 6,

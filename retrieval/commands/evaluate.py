@@ -1,9 +1,11 @@
 """python -m retrieval evaluate: metrics and hubness of a gallery's labelled queries."""
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from retrieval.commands import add_normaliser_arguments
+from retrieval.errors import SettingsError
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 
@@ -24,16 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="t2v",
         help="text-to-video (default) or video-to-text, whose bank is made with bank --side video",
     )
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="choose the normaliser without labels, by halves of the bank, and say whether to use "
+        "one at all; adds its row",
+    )
     parser.add_argument("--json", metavar="OUT", help="also write the report to this file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
+    from retrieval.choosing import choice_lines
     from retrieval.engine import Settings, bank_beside
     from retrieval.evaluation import evaluate
     from retrieval.files import write_json
     from retrieval.gallery import FILM_LIBRARY, open_gallery
-    from retrieval.normalisers import SEARCHABLE
+    from retrieval.normalisers import SEARCHABLE, parse_spec
     from retrieval.querybank import open_querybank
 
     path = args.gallery or FILM_LIBRARY
@@ -43,11 +52,28 @@ def run(args: argparse.Namespace) -> int:
     bank = None if bank_path is None else open_querybank(bank_path)
     settings = Settings(beta=args.beta, k=args.k, bank_size=args.bank_size)
     names = tuple(args.normaliser or SEARCHABLE)
+    also = {}
+    if args.choose:
+        choice = _choose(gallery, bank, settings, args.direction)
+        names, also = (parse_spec(choice.proposed), *names), {"choice": asdict(choice)}
+        print("\n".join(choice_lines(choice)), end="\n\n")
     report = evaluate(gallery, bank, names, settings, args.direction)
     if args.json is not None:
-        write_json(args.json, report.to_dict())
+        write_json(args.json, {**report.to_dict(), **also})
     print("\n".join(_lines(report)))
     return 0
+
+
+def _choose(gallery: Any, bank: Any, settings: Any, direction: str) -> Any:
+    """A choice by the bank alone."""
+    from retrieval.choosing import choose
+    from retrieval.similarity import SimTiles
+
+    if bank is None:
+        raise SettingsError("--choose needs a querybank; make one with `python -m retrieval bank`")
+    bank.check_fits(gallery)
+    items = gallery.video_emb if direction == "t2v" else gallery.queries.text_emb
+    return choose(SimTiles(bank.text_emb[: settings.bank_size or len(bank)], items))
 
 
 def _lines(report: Any) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out-scores", metavar="OUT.npz", help="write the normalised matrices, float32"
     )
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="choose the normaliser without labels, by halves of the bank, and say whether to use "
+        "one at all; it takes the place of --normaliser where that is left out",
+    )
+    parser.add_argument(
+        "--tune",
+        nargs=2,
+        metavar=("VAL_SIMS", "VAL_BANK"),
+        help="pick the knobs of --normaliser on these validation matrices, correct items by order, "
+        "never on the test queries",
+    )
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        metavar="KNOB=FROM:TO",
+        help="also rank at many values of one knob, of the first --normaliser, or of the bank's "
+        "size: beta=1:200, k=1:10, bank=10:5000, alpha=0:1:11, beta=5,20,80; prints a table",
+    )
+    parser.add_argument(
+        "--plot",
+        metavar="BASE",
+        help="where the curves of --sweep go, BASE-KNOB.png and BASE-KNOB.html (default: sweep)",
+    )
     published = parser.add_argument_group(
         "the published script's flags", "print its four lines, digit by digit, and then ours"
     )
@@ -122,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     seeds = _seeds(args)
     if args.sims is None:
         raise SettingsError("say which matrix to normalise with --sims FILE")
-    for option in ("json", "ranks", "run", "out_scores"):
+    for option in ("json", "ranks", "run", "out_scores", "plot"):
         out = getattr(args, option)
         if out is not None and not Path(out).parent.is_dir():
             raise SettingsError(f"there is no folder {Path(out).parent} to write {out} to; make it")
@@ -176,6 +202,16 @@ def _evaluate(args: argparse.Namespace) -> "Report":
         names = [name for name in NORMALISERS if name != "none"]
     sims = open_matrix(args.sims)
     bank = None if args.bank_sims is None else open_matrix(args.bank_sims, "bank_sims")
+    if bank is None and (args.choose or args.sweep):
+        raise SettingsError("--choose and --sweep need a querybank; give it with --bank-sims")
+    correct = None if args.targets is None else _whole_numbers(args.targets)
+    mask = None if args.masks is None else _only_array(args.masks).read().ravel()
+    also: dict[str, Any] = {}  # of the JSON file
+    swept = names[0]  # as asked for, whatever is tuned or chosen
+    if args.tune is not None:
+        names = _tune(args, names, also)
+    if args.choose:
+        names = _choose(args, names, bank, mask, also)
     given = {name: getattr(args, name) for name in EVIDENCE if getattr(args, name) is not None}
     with _progress() as (read, ranked):
         evidence = Evidence(
@@ -185,8 +221,8 @@ def _evaluate(args: argparse.Namespace) -> "Report":
         report = evaluate_matrices(
             sims,
             evidence,
-            correct=None if args.targets is None else _whole_numbers(args.targets),
-            mask=None if args.masks is None else _only_array(args.masks).read().ravel(),
+            correct=correct,
+            mask=mask,
             normalisers=names if not args.published else ["qbnorm", *names],
             beta=args.beta,
             k=min(args.k, sims.shape[1]) if args.published else args.k,  # a slice, there
@@ -198,8 +234,73 @@ def _evaluate(args: argparse.Namespace) -> "Report":
         )
     if args.published:
         _print_published(args, report, sims, bank)
-    _write(args, report, sims, evidence)
+    if args.sweep:
+        _sweep(args, swept, sims, evidence, correct, mask, also)
+    _write(args, report, sims, evidence, also)
     return report
+
+
+def _tune(args: argparse.Namespace, names: list[str], also: dict[str, Any]) -> list[Any]:
+    """The same normalisers with the knobs that were best on validation matrices."""
+    from retrieval.formats import open_matrix
+    from retrieval.normalisers import parse_spec
+    from retrieval.sweeps import tune
+
+    sims, bank = (open_matrix(path, "validation sims") for path in args.tune)
+    tuned = tune(sims, bank.tiles(), names, direction=args.direction)
+    also["tuned"] = [asdict(each) for each in tuned]
+    print("\n".join(each.sentence for each in tuned), end="\n\n")
+    return [parse_spec(each.spec) for each in tuned]  # whatever --beta says
+
+
+def _choose(
+    args: argparse.Namespace, names: list[Any], bank: Any, mask: Any, also: dict[str, Any]
+) -> list[Any]:
+    """What a choice by the bank alone comes to, first of what is evaluated."""
+    import numpy as np
+
+    from retrieval.choosing import choice_lines, choose
+    from retrieval.normalisers import parse_spec
+    from retrieval.scoring import KeptColumns
+
+    tiles = bank.tiles()
+    if args.direction == "v2t" and mask is not None:
+        tiles = KeptColumns(tiles, np.flatnonzero(mask))
+    choice = choose(tiles)
+    also["choice"] = asdict(choice)
+    print("\n".join(choice_lines(choice)), end="\n\n")
+    others = names if args.normaliser else []
+    return [parse_spec(choice.proposed), *others]  # whatever --beta says
+
+
+def _sweep(
+    args: argparse.Namespace,
+    normaliser: Any,
+    sims: Any,
+    evidence: "Evidence",
+    correct: Any,
+    mask: Any,
+    also: dict[str, Any],
+) -> None:
+    """Print each sweep's table, write its curve."""
+    from retrieval.figures import sweep_figure, write_html
+    from retrieval.plots import write_png
+    from retrieval.sweeps import sweep
+
+    also["sweeps"] = []
+    for what in args.sweep:
+        found = sweep(
+            *(sims, evidence, what),
+            normaliser=normaliser,
+            correct=correct,
+            mask=mask,
+            direction=args.direction,
+        )
+        also["sweeps"].append(asdict(found))
+        base = f"{args.plot or 'sweep'}-{found.knob}"
+        write_png(f"{base}.png", found)
+        write_html(sweep_figure(found), f"{base}.html")
+        print("\n".join(found.lines()), f"Curve: {base}.png and {base}.html", sep="\n", end="\n\n")
 
 
 def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank: Any) -> None:
@@ -223,12 +324,18 @@ def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank
     print("\n".join(lines), end="\n\n")
 
 
-def _write(args: argparse.Namespace, report: "Report", sims: Any, evidence: "Evidence") -> None:
+def _write(
+    args: argparse.Namespace,
+    report: "Report",
+    sims: Any,
+    evidence: "Evidence",
+    also: dict[str, Any],
+) -> None:
     """Write the files that are asked for."""
     if args.json is not None:
         from retrieval.files import write_json
 
-        write_json(args.json, report.to_dict())
+        write_json(args.json, {**report.to_dict(), **also})
     if not (args.ranks or args.run or args.out_scores):
         return
     from retrieval import runs
