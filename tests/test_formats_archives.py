@@ -193,6 +193,52 @@ def test_a_hostile_or_damaged_zip_is_refused(tmp_path, data, match):
     refused(tmp_path / "m.npz", match, read=True)
 
 
+def npy_that_claims(shape, data):
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize("method", [0, 8])
+def test_an_array_does_not_reach_beyond_its_member(tmp_path, method):
+    data = npy_that_claims((100,), bytes(99))
+    packed = deflated(data) if method else data
+    members = [(b"a.npy", packed, len(data), method, zlib.crc32(data), None)]
+    members.append((b"b.npy", WHOLE, len(WHOLE), 0, CRC, None))
+    (tmp_path / "m.npz").write_bytes(zip_of(members))
+    refused(tmp_path / "m.npz", r"m.npz\[a\] is truncated or damaged.* 100 bytes, it holds 99")
+
+
+def test_a_claim_that_no_deflated_byte_can_keep_is_refused_unread(tmp_path):
+    data = npy_that_claims((10**8,), bytes(20_000))
+    member = (b"a.npy", deflated(data), len(data) - 20_000 + 10**8, 8, 0, None)
+    (tmp_path / "m.npz").write_bytes(zip_of([member]))
+    refused(tmp_path / "m.npz", "not a whole")
+
+
+def test_a_member_that_breaks_off_is_refused_when_it_is_opened(tmp_path):
+    (tmp_path / "m.npz").write_bytes(
+        zip_of([(b"a.npy", deflated(WHOLE[:-1]), len(WHOLE), 8, CRC, None)])
+    )
+    refused(tmp_path / "m.npz", "not a whole")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace(b"PK\1\2", b"PK\1\3"),  # no line of a table
+        lambda data: data.replace(b"PK\5\6", b"gap!PK\5\6"),
+        lambda data: data.replace(b"a.npy", b"b.npy", 1),  # another name beside its bytes
+        lambda data: data.replace(b"PK\1\2", b"x" * 10 + b"PK\1\2"),
+    ],
+)
+def test_a_table_that_does_not_fit_its_file_is_refused(tmp_path, change):
+    data = change(zip_of([(b"a.npy", WHOLE, len(WHOLE), 0, CRC, None)]))
+    (tmp_path / "m.npz").write_bytes(data)
+    refused(tmp_path / "m.npz", "not a whole")
+
+
 def test_an_encrypted_zip_is_refused(tmp_path):
     data = bytearray(zip_of([(b"a.npy", WHOLE, len(WHOLE), 0, CRC, None)]))
     data[data.index(b"PK\1\2") + 8] |= 1

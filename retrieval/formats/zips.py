@@ -168,8 +168,6 @@ def _entry(source: Source, table: bytes, at: int) -> tuple[Member, int]:
         raise damaged(source.name)
     n_name, n_extra = struct.unpack_from("<HH", head, 26)
     start = offset + 30 + n_name + n_extra
-    if start + packed > source.size:
-        raise damaged(source.name)
     member = Member(name, start, size, packed, method == _DEFLATED, crc)
     return member, at + 46 + len(raw_name) + len(extra) + n_comment
 
