@@ -308,6 +308,7 @@ def test_the_hand_written_array_is_whole(write):
         (b"\x80\x02cnumpy\nndarray\n)R.", DAMAGED),
         (b"\x80\x02cnumpy\nndarray\n)\x81.", DAMAGED),
         (b"\x80\x02cnumpy\ndtype\n)R.", DAMAGED),
+        (b"\x80\x02cnumpy\ndtype\n]X\x02\x00\x00\x00f4aR.", DAMAGED),  # a list for a tuple
         (b"\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00zip" + b"tR.", DAMAGED),
         (b"\x80\x02cbuiltins\nbytes\nM\xff\xff\x85R.", DAMAGED),
         (b"\x80\x02]N\x85R.", DAMAGED),
@@ -351,6 +352,7 @@ KEYS = "keys that are no strings"
         (b"\x80\x02(NNd.", KEYS),
         # tuples that would take C for ever to hash
         (b"\x80\x02)" + b"q\x00h\x00\x86" * 60 + b"}q\x01h\x00Ns.", KEYS),
+        (b"\x80\x02cdatastructures\nExpertStore\n]\x81.", DAMAGED),  # a list for a tuple
         (b"\x80\x02]q\x00h\x00a.", "contains itself"),
         (b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.", "contains itself"),
         (b"\x80\x02" + b"]" * 100 + b"a" * 99 + b".", "containers in one another"),
