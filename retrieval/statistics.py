@@ -6,16 +6,19 @@ single captions of a video that has several. A unit is such a video, or a single
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
+from retrieval import parallel
 from retrieval.metrics import RECALL_AT
+from retrieval.tiles import one_blas_thread
 
 N_RESAMPLES = 1000
 LEVEL = 0.95  # share of the resamples that an interval holds
 SMALLEST_P = 1e-12  # below, the inversion of `sign_flip_test` has no digits left
 NOISE = 0.05  # a two-sided p below this is called beyond noise
-BLOCK_CELLS = 2**22  # resampling weights held at once
+BLOCK_CELLS = 2**19  # resampling weights that one thread holds at once
 WINDOW = 2.0  # looked at first around the median: this many times n_queries / sqrt(n_units)
 
 Interval = tuple[float, float]  # its two ends
@@ -138,17 +141,23 @@ def bootstrap(
         [_unit_sums(row, middle, unit) for row, middle in zip(ranks, centre, strict=True)], axis=1
     ).astype(np.float32)
     sizes = np.bincount(unit).astype(np.float32)
-    parts = []
-    for weights in _weights(len(sizes), n_resamples, seed):
+    draws, lock = _draws(len(sizes), n_resamples, seed), Lock()
+    samples = np.empty((n_resamples, len(ranks), len(RECALL_AT) + 3))
+
+    def look_at(_: int) -> None:
+        with lock:  # drawn in turn, so that threads change no number
+            at, drawn = next(draws)
+        weights = _counted(drawn)
         n = (weights @ sizes).astype(np.float64)  # [block] queries in each resample
         means = ((weights @ sums) / n[:, None]).reshape(len(n), len(ranks), -1)
         medians = np.stack([row.medians(weights, n) for row in sorted_ranks], axis=1)
         hits = 100 * means[..., :-1]
         geom = np.cbrt(hits[..., 0] * hits[..., 1] * hits[..., 2])
-        parts.append(
-            np.stack([*np.moveaxis(hits, -1, 0), medians, centre + means[..., -1], geom], axis=-1)
-        )
-    samples = np.concatenate(parts)  # [n_resamples, n_methods, n_metrics]
+        columns = [*np.moveaxis(hits, -1, 0), medians, centre + means[..., -1], geom]
+        samples[at] = np.stack(columns, axis=-1)  # [block, n_methods, n_metrics]
+
+    with one_blas_thread():
+        parallel.for_each(look_at, range(-(-n_resamples // _block(len(sizes)))))
     names = [*(f"R@{k}" for k in RECALL_AT), "MdR", "MnR", "Geom"]
     return [
         Intervals(
@@ -165,17 +174,25 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def _weights(n_units: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each unit is in each resample, [block, n_units] float32, a block at a time."""
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK_CELLS // n_units)
+def _block(n_units: int) -> int:
+    """Resamples that one thread holds at once."""
+    return max(1, BLOCK_CELLS // n_units)
+
+
+def _draws(n_units: int, n_resamples: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some resamples and their units, [block, n_units] int32, a block at a time."""
+    rng, block = np.random.default_rng(seed), _block(n_units)
     for start in range(0, n_resamples, block):
         n = min(block, n_resamples - start)
-        drawn = rng.integers(0, n_units, (n, n_units), dtype=np.int32)
-        weights = np.empty((n, n_units), np.float32)
-        for row, units in enumerate(drawn):  # one at a time, so that its counts stay in the cache
-            weights[row] = np.bincount(units, minlength=n_units)
-        yield weights
+        yield slice(start, start + n), rng.integers(0, n_units, (n, n_units), dtype=np.int32)
+
+
+def _counted(drawn: np.ndarray) -> np.ndarray:
+    """How often each unit is in each resample, [block, n_units] float32."""
+    weights = np.empty(drawn.shape, np.float32)
+    for row, units in enumerate(drawn):  # one at a time, so that its counts stay in the cache
+        weights[row] = np.bincount(units, minlength=drawn.shape[1])
+    return weights
 
 
 def _unit_sums(ranks: np.ndarray, centre: float, unit: np.ndarray) -> np.ndarray:

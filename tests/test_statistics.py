@@ -59,12 +59,11 @@ def test_holm_corrects_step_by_step():
 def test_intervals_are_those_of_resampled_tables(rng, captions, monkeypatch):
     ranks = np.ceil(rng.exponential(6, (2, 12 * captions)))
     unit = np.repeat(np.arange(12), captions)
-    drawn = list(statistics._weights(12, 40, 7))
-    monkeypatch.setattr(statistics, "_weights", lambda *_: iter(drawn))
-    found = bootstrap(ranks, unit)
+    monkeypatch.setattr(statistics, "BLOCK_CELLS", 12 * 7)  # several, on several threads
+    found = bootstrap(ranks, unit, 40, 7)
     tables = []  # every resample written out query by query
-    for weights in np.concatenate(drawn):
-        rows = [np.flatnonzero(unit == u) for u, w in enumerate(weights) for _ in range(int(w))]
+    for units in np.concatenate([units for _, units in statistics._draws(12, 40, 7)]):
+        rows = [np.flatnonzero(unit == u) for u in units]
         tables.append([summarise(each[np.concatenate(rows)]) for each in ranks])
     for name in ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom"):
         raw = np.array([table[0][name] for table in tables])
@@ -92,12 +91,12 @@ def test_an_interval_of_single_queries_has_the_width_of_its_binomial(rng):
 
 
 def test_blocks_of_resamples_do_not_change_them(rng, monkeypatch):
-    whole = np.concatenate(list(statistics._weights(30, 50, 0)))
-    assert whole.shape == (50, 30) and (whole.sum(axis=1) == 30).all()
+    ((_, whole),) = statistics._draws(30, 50, 0)
+    assert whole.shape == (50, 30) and (statistics._counted(whole).sum(axis=1) == 30).all()
     monkeypatch.setattr(statistics, "BLOCK_CELLS", 30 * 7)
-    parts = list(statistics._weights(30, 50, 0))
-    assert len(parts) == 8
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    parts = list(statistics._draws(30, 50, 0))
+    assert [at.start for at, _ in parts] == list(range(0, 50, 7))
+    np.testing.assert_array_equal(np.concatenate([units for _, units in parts]), whole)
 
 
 def test_deviation_over_seeds_is_that_of_a_sample():
