@@ -39,7 +39,7 @@ MOST_NORMALISERS = 24
 CURVE_CELLS = 10**7  # similarities that one point of a curve ranks, at most
 BETAS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # times the scale-free one
 BANK_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)  # rows
-RUN_LINES = 10**6  # of one TREC run
+RUN_LINES = 300_000  # of one TREC run
 FILES = {"json": "report.json", "csv": "ranks.csv", "zip": "runs.zip"}
 ARRAYS = "arrays.npz"
 
@@ -101,7 +101,7 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import VISITORS, open_matrix
     from retrieval.normalisers import Evidence
-    from retrieval.scoring import as_rows
+    from retrieval.scoring import WatchedTiles, as_rows
 
     limits = limits or VISITORS
     say("Opening the files", 0, 0)
@@ -109,11 +109,16 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     bank = None if question.bank is None else open_matrix(question.bank, "bank_sims", limits)
     mask = None if question.masks is None else only_array(question.masks, limits).read().ravel()
     correct = None if question.targets is None else whole_numbers(question.targets, limits)
-    evidence = Evidence(bank_sims=None if bank is None else bank.tiles())
-    say("Fitting on the bank", 0, 0)
+    say("Looking at both", 0, 0)
+    tiles = None if bank is None else bank.tiles()
+
+    def bank_read(done: int, total: int) -> None:  # some normalisers read it several times
+        say("Reading similarities of the bank:", (done - 1) % total + 1, total)
+
+    watched = None if tiles is None else WatchedTiles(tiles, bank_read)
     report = evaluate_matrices(
         sims,
-        evidence,
+        Evidence(bank_sims=watched),
         correct=correct,
         mask=mask,
         normalisers=question.normalisers if bank is not None else (),
@@ -123,7 +128,7 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
         name=sims.label,
         bank_name=None if bank is None else bank.label,
         keep_top=max(1, min(100, RUN_LINES // sims.shape[0])),
-        progress=lambda done, total: say("Ranking", done, total),
+        progress=lambda *step: say("Ranking queries:", *step),
     )
     say("Writing the files", 0, 0)
     _write(report, folder)
@@ -131,7 +136,8 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     if bank is not None:
         from retrieval.evaluation import without_padding
 
-        rows, evidence = without_padding(as_rows(sims), evidence, report.items)
+        known = Evidence(bank_sims=tiles)
+        rows, evidence = without_padding(as_rows(sims), known, report.items)
         say("Asking the bank alone", 0, 0)
         choice = _chosen(evidence.bank_sims)
         say("Drawing the curves", 0, 0)

@@ -216,7 +216,7 @@ class Slow(tab.Examination):
         done = 0
         while not self.cancelled and done < 600:
             done += 1
-            yield "Ranking", done, 600
+            yield "Ranking queries:", done, 600
             self.started.set()
             threading.Event().wait(0.1)
         return (yield from super().progress())
@@ -227,7 +227,7 @@ def test_progress_counts_and_can_be_cancelled(new_page, url, brought, monkeypatc
     page = opened(new_page(), url)
     bring(page, brought[2][0])
     page.click("#matrix-run")
-    page.wait_for_selector("#matrix-status:has-text('of 600 queries')")
+    page.wait_for_selector("#matrix-status:has-text('of 600')")
     assert page.is_disabled("#matrix-run")
     page.click("#matrix-cancel")
     page.wait_for_selector("#matrix-status:has-text('ancelled')")

@@ -65,7 +65,9 @@ def test_the_child_gives_the_very_numbers_of_the_evaluation(brought, tmp_path):
         np.testing.assert_array_equal(report.best[n], row.best[:, 0])
         np.testing.assert_array_equal(report.counts[n], row.counts[max(row.counts)])
     np.testing.assert_array_equal(report.correct, np.arange(N_QUERIES))
-    assert ("Ranking", N_QUERIES, N_QUERIES) in said
+    assert ("Ranking queries:", N_QUERIES, N_QUERIES) in said
+    n_cells = N_BANK * N_ITEMS
+    assert ("Reading similarities of the bank:", n_cells, n_cells) in said
     assert report.choice.endswith(".")
     assert examination.process.poll() is not None
 

@@ -194,6 +194,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     """Evaluate one pair of matrices, print the published lines, write what is asked for."""
     from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import open_matrix
+    from retrieval.matrices import only_array, whole_numbers
     from retrieval.normalisers import NORMALISERS, Evidence
     from retrieval.scoring import WatchedTiles
 
@@ -204,8 +205,8 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     bank = None if args.bank_sims is None else open_matrix(args.bank_sims, "bank_sims")
     if bank is None and (args.choose or args.sweep):
         raise SettingsError("--choose and --sweep need a querybank; give it with --bank-sims")
-    correct = None if args.targets is None else _whole_numbers(args.targets)
-    mask = None if args.masks is None else _only_array(args.masks).read().ravel()
+    correct = None if args.targets is None else whole_numbers(args.targets)
+    mask = None if args.masks is None else only_array(args.masks).read().ravel()
     also: dict[str, Any] = {}  # of the JSON file
     swept = names[0]  # as asked for, whatever is tuned or chosen
     if args.tune is not None:
@@ -356,33 +357,6 @@ def _run_depth() -> int:
     from retrieval.runs import RUN_DEPTH
 
     return RUN_DEPTH
-
-
-def _only_array(path: str) -> Any:
-    """The one array of a file."""
-    from retrieval.formats import open_arrays
-
-    arrays = open_arrays(path)
-    if len(arrays) != 1:
-        raise SettingsError(
-            f"{Path(path).name} holds the arrays {', '.join(arrays)}, expected one; save it alone"
-        )
-    return next(iter(arrays.values()))
-
-
-def _whole_numbers(path: str) -> Any:
-    """Whole numbers, which may have been saved as floats."""
-    import numpy as np
-
-    numbers = _only_array(path).read().ravel()
-    with np.errstate(invalid="ignore"):
-        whole = numbers.astype(np.int64)
-    if not (whole == numbers).all():
-        raise SettingsError(
-            f"{Path(path).name} must hold whole numbers from 0, got "
-            f"{numbers[whole != numbers][0]}; one per caption"
-        )
-    return whole
 
 
 @contextlib.contextmanager

@@ -456,7 +456,7 @@ def first_of(report: MatrixReport) -> str:
 
 def progress_html(what: str, done: int, total: int, spent_s: float) -> str:
     """What is being done, with a count where there is one."""
-    count = f" {done:,} of {total:,} queries" if total else ""
+    count = f" {done:,} of {total:,}" if total else ""
     return (
         f'<p class="hl-status hl-loading">{escape(what)}{count} … ({spent_s:.0f} s of at most '
         f"{TIMEOUT_S:.0f} s)</p>"
