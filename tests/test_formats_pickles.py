@@ -307,6 +307,7 @@ def test_the_hand_written_array_is_whole(write):
         # names used for what they are not
         (b"\x80\x02cnumpy\nndarray\n)R.", DAMAGED),
         (b"\x80\x02cnumpy\nndarray\n)\x81.", DAMAGED),
+        (array_of(b"K\x01\x85").replace(b"ndarray", b"dtype", 1), DAMAGED),
         (b"\x80\x02cnumpy\ndtype\n)R.", DAMAGED),
         (b"\x80\x02cnumpy\ndtype\n]X\x02\x00\x00\x00f4aR.", DAMAGED),  # a list for a tuple
         (b"\x80\x02c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00zip" + b"tR.", DAMAGED),
@@ -342,6 +343,12 @@ def test_a_hostile_or_damaged_pickle_is_refused(write, data, match):
 
 
 KEYS = "keys that are no strings"
+ORDERED = b"\x80\x02ccollections\nOrderedDict\n"
+
+
+def test_an_ordered_dict_that_python_2_wrote_is_read(write):
+    data = ORDERED + b"]]U\x01baK\x01aa]U\x01aaK\x02aa\x85R."
+    assert list(read_pickle(write(data)).items()) == [("b", 1), ("a", 2)]
 
 
 @pytest.mark.parametrize(
@@ -352,6 +359,8 @@ KEYS = "keys that are no strings"
         (b"\x80\x02(NNd.", KEYS),
         # tuples that would take C for ever to hash
         (b"\x80\x02)" + b"q\x00h\x00\x86" * 60 + b"}q\x01h\x00Ns.", KEYS),
+        (ORDERED + b"]])" + b"q\x00h\x00\x86" * 22 + b"aNaa\x85R.", DAMAGED),
+        (ORDERED + b"]]\x8a\x11" + b"\1" * 17 + b"aNaa\x85R.", DAMAGED),
         (b"\x80\x02cdatastructures\nExpertStore\n]\x81.", DAMAGED),  # a list for a tuple
         (b"\x80\x02]q\x00h\x00a.", "contains itself"),
         (b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.", "contains itself"),

@@ -10,9 +10,10 @@ from typing import Any
 
 from retrieval.errors import FileError
 from retrieval.formats.limits import LIMITS, Limits, check_limit
-from retrieval.formats.machine import Machine, Name, Span, decode
+from retrieval.formats.machine import Machine, Name, Span, decode, is_key
 from retrieval.formats.source import Source, foreign, shown
 from retrieval.formats.standins import Array, Fetch, Record, numpy_names
+from retrieval.formats.steps import run
 from retrieval.formats.stored import StoredArray
 
 # Classes that feature files of Collaborative Experts carry: keys, dim, store, keymap, missing.
@@ -106,8 +107,11 @@ def record_names(kinds: list[tuple[str, str]]) -> dict[tuple[str, str], Name]:
             raise TypeError
         return cls.new()
 
-    def ordered(items: Any = ()) -> dict[str, Any]:
-        return dict(items)
+    def ordered(items: Any = ()) -> dict[Any, Any]:
+        pairs = [] if type(items) is dict else [(key, value) for key, value in items]
+        if not all(is_key(key) for key, _ in pairs):
+            raise TypeError
+        return items if type(items) is dict else dict(pairs)
 
     for module, name in kinds:
         made = make(f"{module}.{name}")
@@ -207,7 +211,7 @@ def _walk(source: Source, most: int) -> Any:
     names = numpy_names(source.name, source.limits, source.read) | record_names(_RECORDS)
     with source.map() as buffer:
         machine = Machine(buffer, source.name, finder(source.name, names), most)
-        value = machine.run()
+        value = run(machine)
         if machine.at != source.size:
             raise FileError(
                 f"{source.name} goes on for {source.size - machine.at:,} bytes after its pickle "

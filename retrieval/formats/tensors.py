@@ -13,6 +13,7 @@ from retrieval.formats.machine import Machine, Name
 from retrieval.formats.pickles import Plain, finder, record_names
 from retrieval.formats.source import Source
 from retrieval.formats.standins import Fetch, Record, numpy_names
+from retrieval.formats.steps import run
 from retrieval.formats.stored import StoredArray, as_numbers
 
 _NUMBERS = {
@@ -114,7 +115,7 @@ class Layout:
         """What a pickle describes, and the place after it."""
         name, most = self.source.name, self.source.limits.tensor_opcodes
         machine = Machine(buffer, name, self._find, most, self._storage, int_keys=True, start=start)
-        return machine.run(), machine.at
+        return run(machine), machine.at
 
     def plain(self, value: Any) -> Any:
         """The data of a value, with its tensors as arrays."""
