@@ -4,7 +4,7 @@ The steps are walked by our own machine, names are looked up in a table of exact
 whatever else a pickle asks for is refused by its name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,15 @@ def open_pickle(source: Source) -> dict[str, StoredArray]:
     return {name: _filled(item, source).stored(source, name) for name, item in found.items()}
 
 
-def read_pickle(path: str | Path, limits: Limits = LIMITS) -> Any:
+def read_pickle(
+    path: str | Path, limits: Limits = LIMITS, only: Collection[str] | None = None
+) -> Any:
     """Read the data of a pickle: features (video -> array or arrays), captions, key maps.
 
     Args:
         path: the file, of any protocol, written by Python 2 or 3.
         limits: how much it may hold.
+        only: keys of a dict to keep to; the bytes of the other items are not read.
 
     Returns:
         None, bool, int, float, str, bytes, arrays, and lists, tuples and dicts with string keys
@@ -66,7 +69,11 @@ def read_pickle(path: str | Path, limits: Limits = LIMITS) -> Any:
     source = Source(path, limits)
     if not is_pickle(source):
         raise foreign(source.read(0, 512), source.name, "a pickle")
-    return Plain(source.name, limits, source.read, source.size).of(_walk(source, limits.opcodes))
+    value = _walk(source, limits.opcodes)
+    if only is not None and type(value) is dict:
+        wanted = set(only)
+        value = {key: item for key, item in value.items() if key in wanted}
+    return Plain(source.name, limits, source.read, source.size).of(value)
 
 
 def refused_name(file: str, module: str, name: str, advice: str) -> FileError:

@@ -1,0 +1,357 @@
+"""An official config and a feature tree -> training batches and the retrieval set, as arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.datasets.features import Features, read_dict, read_features
+from retrieval.datasets.trees import (
+    Tree,
+    expert_files,
+    first_of,
+    get_tree,
+    split_lists,
+    text_files,
+)
+from retrieval.errors import FileError, SettingsError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How captions and features become arrays; names as in official configs."""
+
+    max_tokens: Mapping[str, int]  # of "text" and of every expert in `variable`
+    variable: frozenset[str] = frozenset()  # experts that keep their tokens
+    fuse_captions: bool = False  # all captions of a video are one
+    num_test_captions: int = 1  # of an evaluated video, the rest is masked
+    text_dropout: float = 0.0  # chance that a training caption loses half of its tokens
+    average_text: bool = False  # a caption's tokens are replaced by their mean
+    restrict_train_captions: int = 0  # first captions of a training video to draw from; 0 for all
+    zeros_for_missing: bool = False  # missing features are zero instead of NaN
+    flaky: frozenset[str] = frozenset()  # experts that training videos may lack
+
+
+@dataclass(frozen=True)
+class OfficialSet:
+    """Lists, features and captions of one split."""
+
+    name: str
+    train: list[str]  # videos
+    val: list[str]  # videos that are evaluated
+    experts: Mapping[str, Features]  # in the order of the model
+    text: Mapping[str, list[np.ndarray]]  # video -> captions, each [n_tokens, dim]
+    captions: Mapping[str, Any]  # video -> captions as words
+    reading: Reading
+    caption_index: Mapping[str, int] | None = None  # the one caption of an evaluated video
+    masks: Mapping[str, np.ndarray] | None = None  # video -> 0 or 1 for each training caption
+    teachers: Sequence[Mapping[str, Any]] = field(default=())  # video -> vid_embds, text_embds
+    video_path: str = "videos/{}.mp4"
+
+    @cached_property
+    def text_dim(self) -> int:
+        """Length of a caption's token."""
+        return next(tokens.shape[1] for each in self.text.values() for tokens in each)
+
+    def train_batch(self, indices: Sequence[int], rng: Any) -> dict[str, Any]:
+        """Collate training videos, each with one caption drawn by lot.
+
+        Args:
+            indices: into `train`.
+            rng: `numpy.random.RandomState` (or `numpy.random`): for each video, in this order, one
+                `choice` of a caption, unless they are fused, and one `random` for the dropout, as
+                the official loader draws them in one process.
+
+        Returns:
+            "experts": expert -> [n, dim], or [n, max_tokens, dim] padded with zeros, float32, NaN
+            where missing; "ind": expert -> [n] float64 of 0 and 1; "text": [n, 1, n_words, dim];
+            "text_token_mask": [n, 1] token counts; with teachers "distil_video" and
+            "distil_text": for each a dict expert -> [n, dim] and [n, 1, dim].
+        """
+        videos = [self.train[i] for i in indices]
+        text = np.zeros((len(videos), 1, self.reading.max_tokens["text"], self.text_dim), "f4")
+        counts = np.zeros((len(videos), 1))
+        picks: list[int | None] = []
+        for row, video in enumerate(videos):
+            tokens, pick = self._draw(video, rng)
+            kept = tokens[: text.shape[2]]
+            text[row, 0, : len(kept)] = kept
+            counts[row, 0] = len(kept)
+            picks.append(pick)
+        experts, ind = self._experts(videos, checked=self.reading.flaky)
+        batch = {"experts": experts, "ind": ind, "text": text, "text_token_mask": counts}
+        if self.teachers:
+            batch["distil_video"] = [self._taught(t, videos, "vid_embds") for t in self.teachers]
+            batch["distil_text"] = [
+                self._taught(t, videos, "text_embds", picks) for t in self.teachers
+            ]
+        return batch
+
+    def retrieval_experts(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Features and availability of all evaluated videos, every expert checked for gaps.
+
+        Returns:
+            expert -> array as in `train_batch`, and expert -> [n] float32.
+        """
+        experts, ind = self._experts(self.val, checked=frozenset(self.experts))
+        return experts, {name: flags.astype(np.float32) for name, flags in ind.items()}
+
+    def retrieval_text(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """[n, num_test_captions, n_words, dim] float32 of evaluated videos start..stop.
+
+        In parts, as the captions of MSR-VTT's test videos are 6.8 GB together.
+        """
+        videos = self.val[start:stop]
+        n_words = self.reading.max_tokens["text"]
+        out = np.zeros((len(videos), self._n_queries, n_words, self.text_dim), dtype=np.float32)
+        for row, video in enumerate(videos):
+            for column, tokens in enumerate(self._asked(video)):
+                if len(tokens) == 0:
+                    raise FileError(
+                        f"caption {column} of video {video} has no token; embed it again"
+                    )
+                kept = tokens[:n_words]
+                out[row, column, : len(kept)] = kept
+        return out
+
+    @cached_property
+    def query_masks(self) -> np.ndarray:
+        """[n_val, num_test_captions] of 0 and 1, whether there is such a caption."""
+        out = np.zeros((len(self.val), self._n_queries))
+        for row, video in enumerate(self.val):
+            out[row, : 1 if self.reading.fuse_captions else len(self._asked(video))] = 1
+        return out
+
+    @property
+    def _n_queries(self) -> int:
+        return self.reading.num_test_captions
+
+    def _asked(self, video: str) -> list[np.ndarray]:
+        """Token arrays of the captions that are asked of an evaluated video."""
+        captions = self._captions(video)
+        if self.caption_index is not None:
+            captions = [captions[self.caption_index[video]]]
+        if self.reading.fuse_captions:
+            return [np.vstack(captions)]
+        return captions[: self._n_queries]
+
+    def _captions(self, video: str) -> list[np.ndarray]:
+        if video not in self.text:
+            raise FileError(f"the text features do not know video {video}; fetch the files again")
+        captions = list(self.text[video])
+        if self.reading.average_text:
+            return [tokens.mean(axis=0, keepdims=True) for tokens in captions]
+        return captions
+
+    def _draw(self, video: str, rng: Any) -> tuple[np.ndarray, int | None]:
+        """Tokens of a training caption, and which one it is."""
+        captions, pick = self._captions(video), None
+        if self.reading.restrict_train_captions:
+            captions = captions[: self.reading.restrict_train_captions]
+        if self.reading.fuse_captions:
+            tokens = np.vstack(captions)
+        else:
+            chances = None
+            if self.masks is not None:
+                mask = np.asarray(self.masks[video], dtype=float)[: len(captions)]
+                if len(mask) != len(captions) or not mask.any():
+                    raise FileError(
+                        f"the caption mask of video {video} has {int(mask.sum())} ones in "
+                        f"{len(mask)} places for {len(captions)} captions; make the masks again"
+                    )
+                chances = mask / mask.sum()
+            pick = int(rng.choice(len(captions), size=1, p=chances)[0])
+            tokens = captions[pick]
+        if rng.random() < self.reading.text_dropout:
+            if pick is None:
+                raise SettingsError(
+                    "text_dropout cannot be combined with fuse_captions; set it to 0"
+                )
+            tokens = tokens[rng.random(len(tokens)) > 0.5]
+        return tokens, pick
+
+    def _experts(
+        self, videos: list[str], checked: frozenset[str]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Arrays and availability; experts that are not checked count as there."""
+        fill = 0 if self.reading.zeros_for_missing else np.nan
+        arrays, ind = {}, {}
+        for name, features in self.experts.items():
+            n_tokens = self.reading.max_tokens[name] if name in self.reading.variable else None
+            inner = (features.dim,) if n_tokens is None else (n_tokens, features.dim)
+            shape = (len(videos), *inner)
+            out, there = np.zeros(shape, dtype=np.float32), np.ones(len(videos))
+            for row, video in enumerate(videos):
+                found = features.get(video)
+                if found is None:
+                    out[row] = fill
+                    there[row] = 0 if name in checked else 1
+                elif n_tokens is None:
+                    out[row] = found.reshape(features.dim)
+                else:
+                    kept = found[:n_tokens]
+                    out[row, : len(kept)] = kept
+            arrays[name], ind[name] = out, there
+        return arrays, ind
+
+    def _taught(
+        self,
+        teacher: Mapping[str, Any],
+        videos: list[str],
+        what: str,
+        picks: Sequence[int | None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """A teacher's stored vectors: [n, dim] of videos, [n, 1, dim] of the captions drawn."""
+        out: dict[str, list[np.ndarray]] = {}
+        for row, video in enumerate(videos):
+            if video not in teacher:
+                raise FileError(f"a teacher does not know video {video}; export it again")
+            for name, stored in teacher[video][what].items():
+                vector = np.asarray(stored, dtype=np.float32)
+                if picks is not None:
+                    if picks[row] is not None:
+                        if len(vector) != len(self.text[video]):
+                            raise FileError(
+                                f"a teacher has {len(vector)} captions of video {video}, the text "
+                                f"features have {len(self.text[video])}; export it again"
+                            )
+                        vector = vector[picks[row]]
+                    vector = vector.reshape(1, -1)
+                else:
+                    vector = vector.reshape(-1)
+                out.setdefault(name, []).append(vector)
+        return {name: np.stack(vectors) for name, vectors in out.items()}
+
+
+def open_official(
+    config: Mapping[str, Any],
+    dims: Mapping[str, int],
+    *,
+    data: Path | None = None,
+    eval_only: bool = False,
+    cache: Path | None = None,
+) -> OfficialSet:
+    """Open the data set that an official config names.
+
+    Args:
+        config: resolved.
+        dims: expert -> length of its vector or token, in the order of the model.
+        data: folder of the data set, instead of the config's `data_dir`.
+        eval_only: leaves the training videos out.
+        cache: folder where features are kept as plain arrays for the next start.
+
+    Raises:
+        FileNotFoundError: a list or a feature file is not there.
+        FileError: a file is damaged or does not fit the others.
+        SettingsError: unknown data set or split, or a number of captions that it does not have.
+    """
+    args, experts = config["data_loader"]["args"], config["experts"]
+    name, split = args["dataset_name"], args["split_name"]
+    tree, how = get_tree(name), args["feat_aggregation"]
+    n_captions = args.get("num_test_captions", 1)
+    if tree.n_captions not in (None, n_captions):
+        raise SettingsError(
+            f"num_test_captions of {name} must be {tree.n_captions}, got {n_captions}"
+        )
+    folder = Path(args["data_dir"]) if data is None else Path(data)
+    root = folder / args.get("root_feat_folder", "structured-symlinks")
+    challenge = bool(config.get("challenge_mode"))
+    asked = root
+    if challenge and split == "public_server_test":  # its list and text are in another release
+        asked = folder / args.get("challenge_test_root_feat_folder", "challenge")
+    train_list, val_list = split_lists(name, split)
+    train_list = config.get("training_file") or train_list
+    train = [] if eval_only else _read_list(root / train_list, tree.bare_ids)
+    val = _read_list(asked / val_list, tree.bare_ids)
+    videos = [*train, *val]
+    found = {
+        expert: read_features(
+            expert,
+            expert_files(root, name, split, expert, how[expert]),
+            videos,
+            dim,
+            cache,
+            how[expert].get("aggregate-axis", 1),
+        )
+        for expert, dim in dims.items()
+    }
+    text, captions = _text(tree, name, asked, experts["text_feat"], videos, challenge)
+    reading = Reading(
+        max_tokens=args["max_tokens"],
+        variable=frozenset(e for e in dims if how[e].get("temporal") == "vlad"),
+        fuse_captions=bool(args.get("fuse_captions", False)),
+        num_test_captions=n_captions,
+        text_dropout=float(args.get("text_dropout", 0.0)),
+        average_text=experts.get("text_agg") == "avg",
+        # The released code restricts captions of this data set only, and says nothing elsewhere.
+        restrict_train_captions=args.get("restrict_train_captions", 0) if name == "MSRVTT" else 0,
+        zeros_for_missing=bool(experts.get("use_zeros_for_missing", False)),
+        flaky=frozenset(e for e in dims if how[e].get("flaky")),
+    )
+    index = tree.caption_index.get(split)
+    distilled = config.get("distil_params") or {}
+    masks = config.get("caption_masks")
+    teachers = [root / distilled["base_path"] / file for file in distilled.get("teachers", [])]
+    return OfficialSet(
+        name,
+        train,
+        val,
+        found,
+        text,
+        captions,
+        reading,
+        caption_index=read_dict(_there(root / index)) if index else None,
+        masks=read_dict(_there(root / masks), train) if masks and not eval_only else None,
+        teachers=[] if eval_only else [read_dict(_there(file), train) for file in teachers],
+        video_path=tree.video_path,
+    )
+
+
+def _text(
+    tree: Tree, name: str, root: Path, feature: str, videos: list[str], challenge: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Token arrays and words of the captions of some videos."""
+    captions_file = _there(first_of(root, tree.captions))
+    files = [_there(file) for file in text_files(root, name, feature, challenge)]
+    keys = None
+    if len(files) > 1 and tree.text_keys:  # in several parts, by keys other than the videos' names
+        beside = tuple(f"{tree.text_folder}/{file}" for file in tree.text_keys)
+        keys = read_dict(_there(first_of(root, tree.text_keys + beside)), videos)
+    wanted = videos if keys is None else [keys[video] for video in videos if video in keys]
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged.update(read_dict(file, wanted))
+    if keys is not None:
+        merged = {video: merged[key] for video, key in keys.items() if key in merged}
+    text = {video: _token_arrays(video, value) for video, value in merged.items()}
+    return text, read_dict(captions_file, videos)
+
+
+def _token_arrays(video: str, value: Any) -> list[np.ndarray]:
+    """One [n_tokens, dim] array for each caption."""
+    arrays = [np.asarray(tokens) for tokens in value]
+    if not arrays or any(a.ndim != 2 or a.dtype.kind != "f" for a in arrays):
+        shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays[:3]) or "nothing"
+        raise FileError(
+            f"the text features of video {video} are {shapes}; expected one array "
+            "[n_tokens, dim] for each caption"
+        )
+    return arrays
+
+
+def _read_list(path: Path, bare: bool) -> list[str]:
+    """Names of videos, one a line."""
+    lines = _there(path).read_text().splitlines()
+    return [line.strip().split(".")[0] if bare else line for line in lines]
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path.parent.name}/{path.name} is not there; fetch the data set's experts, or give "
+            "its folder with --data"
+        )
+    return path

@@ -1,0 +1,151 @@
+"""Feature files: what is read of them, what is kept for the next start, what is refused."""
+
+import json
+import os
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from retrieval.datasets.features import read_dict, read_features
+from retrieval.errors import FileError
+from retrieval.formats import read_pickle
+
+NAN = float("nan")
+
+
+def write(path, value, protocol=4):
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_vectors_tokens_and_gaps_come_back(rng, tmp_path, protocol):
+    values = {
+        "a": rng.standard_normal((3, 4)).astype(np.float32),
+        "b": NAN,
+        "c": rng.standard_normal((1, 4)).astype(np.float32),
+        "d": rng.standard_normal(4).astype(np.float32),  # one vector without an axis for it
+        "e": np.zeros((0, 4), dtype=np.float32),  # heard, and nothing was said
+    }
+    found = read_features("speech", [write(tmp_path / "s.pkl", values, protocol)], "ecabd", 4)
+    assert found.dim == 4
+    np.testing.assert_array_equal(found.get("a"), values["a"])
+    np.testing.assert_array_equal(found.get("c"), values["c"])
+    np.testing.assert_array_equal(found.get("d"), values["d"][None])
+    assert found.get("b") is None and found.get("e").shape == (0, 4)
+    with pytest.raises(FileError, match="features of speech do not know video z"):
+        found.get("z")
+
+
+def test_only_the_videos_that_are_wanted_are_read(rng, tmp_path):
+    """What a file holds of other videos is left where it is."""
+    path = write(tmp_path / "x.pkl", {v: rng.standard_normal((2, 3)) for v in "abcd"})
+    assert list(read_pickle(path, only=["c", "a", "none"])) == ["a", "c"]
+    found = read_features("rgb", [path], ["c", "a", "c"])
+    assert list(found.place) == ["c", "a"] and len(found.rows) == 4
+
+
+def test_several_aggregations_stand_side_by_side(rng, tmp_path):
+    parts = [
+        {"a": rng.standard_normal((1, n)), "b": NAN if n == 3 else rng.standard_normal((1, n))}
+        for n in (2, 3)
+    ]
+    files = [write(tmp_path / f"{i}.pkl", part) for i, part in enumerate(parts)]
+    found = read_features("rgb", files, ["a", "b"], dim=5)
+    np.testing.assert_array_equal(found.get("a"), np.hstack([p["a"] for p in parts]))
+    assert found.get("b") is None
+
+
+def test_the_next_start_maps_what_was_kept(rng, tmp_path):
+    path = write(tmp_path / "x.pkl", {v: rng.standard_normal((2, 3)) for v in "abc"})
+    cache = tmp_path / "cache"
+    first = read_features("rgb", [path], "ab", cache=cache)
+    second = read_features("rgb", [path], "ab", cache=cache)
+    assert isinstance(second.rows, np.memmap)
+    for video in "ab":
+        np.testing.assert_array_equal(second.get(video), first.get(video))
+    with pytest.raises(FileError, match="expected 4 of rgb"):
+        read_features("rgb", [path], "ab", dim=4, cache=cache)
+
+
+def test_what_was_kept_does_not_outlive_its_file_or_serve_other_videos(rng, tmp_path):
+    path = write(tmp_path / "x.pkl", {v: np.full((1, 2), 1.0) for v in "abc"})
+    cache = tmp_path / "cache"
+    read_features("rgb", [path], "ab", cache=cache)
+    assert read_features("rgb", [path], "bc", cache=cache).get("c") is not None
+    write(path, {v: np.full((1, 2), 2.0) for v in "abc"})
+    os.utime(path, ns=(1, 1))
+    assert (read_features("rgb", [path], "ab", cache=cache).get("a") == 2).all()
+
+
+def test_a_cache_that_was_broken_off_is_made_again(rng, tmp_path):
+    path = write(tmp_path / "x.pkl", {"a": np.ones((1, 2))})
+    read_features("rgb", [path], "a", cache=tmp_path / "cache")
+    (kept,) = (tmp_path / "cache").iterdir()
+    (kept / "features.json").unlink()
+    (kept / "rows.npy").write_bytes(b"half")
+    assert (read_features("rgb", [path], "a", cache=tmp_path / "cache").get("a") == 1).all()
+
+
+def test_an_expert_store_is_read_without_its_class(tmp_path):
+    """The early releases' container: rows of one matrix by a map from video to row."""
+    module = types.ModuleType("datastructures")
+
+    class ExpertStore:
+        pass
+
+    ExpertStore.__module__, ExpertStore.__qualname__ = "datastructures", "ExpertStore"
+    module.ExpertStore = ExpertStore
+    sys.modules["datastructures"] = module
+    try:
+        store = ExpertStore()
+        store.keys, store.dim = ["a", "b"], 3
+        store.store = np.arange(6, dtype=np.float16).reshape(2, 3)
+        store.keymap, store.missing = {"a": 0, "b": 1}, {"b"}
+        path = write(tmp_path / "store.pickle", store)
+    finally:
+        del sys.modules["datastructures"]
+    found = read_features("face", [path], ["b", "a"])
+    np.testing.assert_array_equal(found.get("a"), [[0, 1, 2]])
+    assert found.get("b") is None
+
+
+def test_nothing_but_gaps_has_the_expected_length(tmp_path):
+    path = write(tmp_path / "x.pkl", {"a": NAN})
+    found = read_features("face", [path], ["a"], dim=512)
+    assert found.dim == 512 and not found.present.any()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"b": np.ones((1, 2))}, "features of rgb do not know video a; store NaN"),
+        ({"a": np.ones((1, 2, 3))}, r"rgb of video a is float64 of shape \(1, 2, 3\), expected"),
+        ({"a": "words"}, "rgb of video a is <U5"),
+        ({"a": np.ones((1, 5))}, "has vectors of 5 numbers, expected 2 of rgb"),
+        ([1, 2], "holds list, expected a dict by video"),
+        ({"a": os.getcwd}, "asks for posix.getcwd, which is no plain data, and was not run"),
+    ],
+)
+def test_files_that_do_not_fit_are_told_in_a_sentence(tmp_path, value, message):
+    with pytest.raises(FileError, match=message):
+        read_features("rgb", [write(tmp_path / "x.pkl", value)], ["a"], dim=2)
+
+
+def test_vectors_of_two_lengths_are_told(tmp_path):
+    path = write(tmp_path / "x.pkl", {"a": np.ones((1, 2)), "b": np.ones((1, 3))})
+    with pytest.raises(FileError, match="rgb of video b has vectors of 3 numbers, those before"):
+        read_features("rgb", [path], "ab")
+
+
+def test_json_is_read_and_other_kinds_are_told(tmp_path):
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps({"a": [["a", "dog"]]}))
+    assert read_dict(path) == {"a": [["a", "dog"]]}
+    other = tmp_path / "vggish-raw.hickle"
+    other.write_bytes(b"\x89HDF")
+    with pytest.raises(FileError, match="of a kind that is not read .*save the dict with pickle"):
+        read_dict(other)
