@@ -328,6 +328,9 @@ def test_the_hand_written_checkpoint_is_whole(tmp_path, zipped):
         (tensor(pid(kind=b"ctorch\nQUInt8Storage\n")), r"asks for torch\.QUInt8Storage"),
         (tensor(pid(key=b"../0")), DAMAGED + "|lists other"),
         (tensor(pid(key=b"1")), DAMAGED + "|lists other"),
+        (tensor(pid().replace(text(b"0"), b"K\x00")), DAMAGED + "|lists other"),
+        (tensor(pid(), shape=b"(" + b"K\x01" * 100 + b"t", strides=b"(" + b"K\x01" * 100 + b"t"),
+         "100 axes, the limit is 32"),
         (tensor(b"N"), DAMAGED),
         # one storage told as two
         (tensor(pid()) + b"0" + tensor(pid(5)), "step POP"),
@@ -404,8 +407,9 @@ def test_lists_within_lists_are_not_unfolded(tmp_path):
     )
 
 
-def test_more_tensors_than_may_be_are_refused(save):
-    path = save({str(n): torch.ones(1) for n in range(5)})
+@LAYOUTS
+def test_more_tensors_than_may_be_are_refused(save, zipped):
+    path = save({str(n): torch.ones(1) for n in range(5)}, zipped)
     with pytest.raises(FileError, match="the limit is 4"):
         read_checkpoint(path, Limits(tensors=4))
 
