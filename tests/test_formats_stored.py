@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import FileError
-from retrieval.formats import open_arrays, open_matrix
+from retrieval.formats import open_arrays, open_matrix, source
 from retrieval.similarity import MatrixTiles
 from retrieval.tiles import mean_std
 
@@ -116,3 +116,17 @@ def test_a_file_that_shrinks_while_it_is_read_is_told(saved):
         file.truncate(300)
     with pytest.raises(FileError, match="became shorter"):
         stored.read()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2"])
+def test_a_few_columns_or_rows_of_very_many_are_read_from_their_places(
+    rng, saved, dtype, order, monkeypatch
+):
+    monkeypatch.setattr(source, "MAPPED_BYTES", 500_000)
+    shape = (1234, 1100) if order == "C" else (1100, 1234)
+    array = np.asarray(100 * rng.normal(size=shape)).astype(dtype, order=order)
+    stored = saved(array)
+    for rows, columns in ((slice(0, 1100), slice(3, 8)), (slice(5, 6), slice(0, 1100))):
+        block = stored.read_block(rows, columns)
+        np.testing.assert_array_equal(block, array[rows, columns].astype(block.dtype))

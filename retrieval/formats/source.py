@@ -13,6 +13,7 @@ from retrieval.errors import FileError
 from retrieval.files import open_regular
 from retrieval.formats.limits import LIMITS, Limits, check_limit
 
+MAPPED_BYTES = 2**25  # of a file that are mapped at a time; all may come to be in memory
 _FOREIGN = [  # first bytes of what people send by mistake, and what to tell them
     (b"version https://git-lfs", "is a git-lfs pointer, not the file itself; run `git lfs pull`"),
     (b"<", "is a web page or XML, not an array; download the file itself"),
@@ -63,6 +64,32 @@ class Source:
             if n == 0:
                 raise FileError(f"{self.name} became shorter while it was read; copy it again")
             view, offset = view[n:], offset + n
+
+    def read_lines(self, lines: np.ndarray, offset: int, step: int) -> None:
+        """Fill each line of a C-contiguous array from its own place, `step` bytes after the last.
+
+        Short lines far apart, such as the first columns of every row, cost a call each when they
+        are read, and a page each when the file is mapped; so many are mapped at a time.
+        """
+        n_bytes = lines[0].nbytes
+        if len(lines) < 64 or n_bytes > mmap.PAGESIZE or not hasattr(mmap, "MADV_RANDOM"):
+            for number, line in enumerate(lines):
+                self.read_into(line, offset + number * step)
+            return
+        at_once = max(1, MAPPED_BYTES // step)
+        for first in range(0, len(lines), at_once):
+            some = lines[first : first + at_once]
+            start = offset + first * step
+            skipped = start % mmap.ALLOCATIONGRANULARITY
+            length = skipped + (len(some) - 1) * step + n_bytes
+            if os.fstat(self._file.fileno()).st_size < start - skipped + length:
+                raise FileError(f"{self.name} became shorter while it was read; copy it again")
+            with mmap.mmap(
+                self._file.fileno(), length, access=mmap.ACCESS_READ, offset=start - skipped
+            ) as mapped:
+                mapped.madvise(mmap.MADV_RANDOM)  # load no neighbours
+                strides = step, lines.itemsize
+                some[:] = np.ndarray(some.shape, lines.dtype, mapped, skipped, strides)
 
     def _read_some(self, view: memoryview, offset: int) -> int:
         if hasattr(os, "preadv"):

@@ -169,8 +169,7 @@ class StoredArray:
         if step == inner * self.raw.itemsize:  # they follow one another: one read for all
             self.source.read_into(block, start)
         else:
-            for line in range(outer):
-                self.source.read_into(block[line], start + line * step)
+            self.source.read_lines(block, start, step)
         return block if by_rows else block.T
 
 
