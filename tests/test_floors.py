@@ -32,6 +32,7 @@ FLOORS = {
     "retrieval.folding": 0,
     "retrieval.places": 0,
     "retrieval.files": 1,
+    "retrieval.configs": 1,
     "retrieval.formats": 1,
     "retrieval.scoring": 1,
     "retrieval.official": 1,

@@ -33,10 +33,17 @@ def build(config: CEConfig | MNNetConfig) -> CENet | MNNet:
     return ARCHITECTURES[type(config)](config)
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+def load_weights(
+    model: nn.Module, weights: Mapping[str, torch.Tensor], assign: bool = False
+) -> None:
     """Load a state dict of this architecture, strictly, whether official or ours.
 
     The prefix of several GPUs and the parts of early models are dropped first.
+
+    Args:
+        model: whose parameters are filled.
+        weights: name -> tensor.
+        assign: the tensors become the parameters, instead of being copied into them.
 
     Raises:
         ModelError: keys or shapes differ; the message names them.
@@ -60,7 +67,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
             f"the checkpoint is of another size: {key} is {tuple(weights[key].shape)}, expected "
             f"{tuple(own[key].shape)}; give the config that it was trained with"
         )
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, assign=assign)
 
 
 def _listed(keys: list[str], n: int = 5) -> str:
