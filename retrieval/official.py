@@ -78,7 +78,8 @@ def _mass(bank: Rows, beta: float) -> np.ndarray | None:
 
         def add(band: slice, sims: np.ndarray = sims, mass: np.ndarray = mass) -> None:
             for rows in parallel.blocks(slice(0, len(sims)), band.stop - band.start):
-                powers = np.empty((1 + rows.stop - rows.start, band.stop - band.start), sims.dtype)
+                shape = 1 + rows.stop - rows.start, band.stop - band.start
+                powers = parallel.scratch("_mass", shape, sims.dtype)
                 powers[0] = mass[band]
                 np.multiply(sims[rows, band], beta, out=powers[1:])
                 with np.errstate(over="ignore"):
