@@ -398,13 +398,9 @@ def test_a_damaged_number_in_a_zip_checkpoint_is_told(save):
 
 
 def test_lists_within_lists_are_not_unfolded(tmp_path):
-    bomb = b"](" + tensor(pid()) + b"e" + b"".join(
-        b"q%c](h%ch%ce" % (n, n, n) for n in range(40)
-    )  # fmt: skip
-    data = b"\x80\x02" + bomb + b"."
-    refused(
-        forged(tmp_path / "m.pth", data, NUMBERS), "items once unfolded|steps|read", open_arrays
-    )
+    lists = b")" + b"".join(b"q%c(h%ch%ct" % (n, n, n) for n in range(40))
+    path = forged(tmp_path / "m.pth", b"\x80\x02(" + lists + b"t.", NUMBERS)
+    refused(path, "items once unfolded", open_arrays)
 
 
 @LAYOUTS
