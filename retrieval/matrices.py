@@ -15,7 +15,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from retrieval.evaluation import Report
     from retrieval.formats import Limits
-    from retrieval.scoring import Rows, Truth
+    from retrieval.sweeps import Sweep
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ ANSWER_BYTES = 16 << 20  # of what it says
 MOST_NORMALISERS = 24
 CURVE_CELLS = 10**7  # similarities that one point of a curve ranks, at most
 BETAS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # times the scale-free one
-BANK_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)  # rows
+PUBLISHED_BETA = 20.0
+BANK_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000)  # rows, and all that there are
 RUN_LINES = 300_000  # of one TREC run
 FILES = {"json": "report.json", "csv": "ranks.csv", "zip": "runs.zip"}
 ARRAYS = "arrays.npz"
@@ -65,8 +66,9 @@ class MatrixReport:
     """What the page shows of a report; the first row is raw."""
 
     about: dict[str, Any]  # evaluation.Report.to_dict()
-    choice: str  # what the bank alone advises, a sentence
-    curves: dict[str, Any]  # "beta" and "bank_size": values, r1, r1_raw, n_queries
+    choice: tuple[str, ...]  # what the bank alone advises: a sentence, and what it rests on
+    scale_free: float | None  # beta; None without a bank
+    curves: tuple[Sweep, ...]  # of QB-Norm by beta and by the bank's size; none without a bank
     queries: np.ndarray  # [n_queries] row of each in the similarities
     correct: np.ndarray  # [n_queries] column of its first correct item
     ranks: np.ndarray  # [n_rows, n_queries]
@@ -93,15 +95,16 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
         limits: of the files; None for those of a public page.
 
     Returns:
-        about, choice, curves: as in `MatrixReport`.
+        about, choice, scale_free, curves: as in `MatrixReport`, as JSON holds them.
 
     Raises:
         RetrievalError, ValueError, FileNotFoundError: what is wrong, in a sentence.
     """
-    from retrieval.evaluation import evaluate_matrices
+    from retrieval.evaluation import evaluate_matrices, without_padding
     from retrieval.formats import VISITORS, open_matrix
-    from retrieval.normalisers import Evidence
+    from retrieval.normalisers import Evidence, get_normaliser
     from retrieval.scoring import WatchedTiles, as_rows
+    from retrieval.sweeps import sweep
 
     limits = limits or VISITORS
     say("Opening the files", 0, 0)
@@ -132,17 +135,32 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     )
     say("Writing the files", 0, 0)
     _write(report, folder)
-    choice, drawn = "", {}
+    found = {"about": report.to_dict(), "choice": [], "scale_free": None, "curves": []}
     if bank is not None:
-        from retrieval.evaluation import without_padding
-
-        known = Evidence(bank_sims=tiles)
-        rows, evidence = without_padding(as_rows(sims), known, report.items)
+        _, evidence = without_padding(as_rows(sims), Evidence(bank_sims=tiles), report.items)
         say("Asking the bank alone", 0, 0)
-        choice = _chosen(evidence.bank_sims)
+        found["choice"] = _chosen(evidence.bank_sims)
         say("Drawing the curves", 0, 0)
-        drawn = _curves(rows, evidence, _truth_of(report), question)
-    return {"about": report.to_dict(), "choice": choice, "curves": drawn}
+        found["scale_free"] = evidence.beta("bank_sims")
+        truth = {"correct": correct, "mask": mask, "direction": question.direction}
+        for what, beta in _wanted_curves(found["scale_free"], question.beta, bank.shape[0]):
+            drawn = sweep(
+                *(sims, tiles, what),
+                normaliser=get_normaliser("qbnorm", beta=beta, k=min(question.k, sims.shape[1])),
+                most=max(200, CURVE_CELLS // sims.shape[1]),
+                **truth,
+            )
+            found["curves"].append(asdict(drawn))
+    return found
+
+
+def _wanted_curves(
+    scale_free: float, beta: float | None, n_bank: int
+) -> list[tuple[str, float | None]]:
+    """What `sweeps.sweep` is asked, and the beta that QB-Norm has there."""
+    betas = [*(f"{scale_free * factor:.3g}" for factor in BETAS), str(PUBLISHED_BETA)]
+    sizes = map(str, (*BANK_SIZES, n_bank))
+    return [(f"beta={','.join(betas)}", None), (f"bank={','.join(sizes)}", beta)]
 
 
 def only_array(path: str, limits: Limits | None = None) -> Any:
@@ -204,56 +222,14 @@ def _write(report: Report, folder: Path) -> None:
     )
 
 
-def _chosen(bank: Any) -> str:
-    """The advice of the bank alone, or why it gives none."""
-    from retrieval.choosing import choose
+def _chosen(bank: Any) -> list[str]:
+    """The advice of the bank alone and what it rests on, or why it gives none."""
+    from retrieval.choosing import choice_lines, choose
 
     try:
-        return choose(bank).sentence
+        return choice_lines(choose(bank))
     except (RetrievalError, ValueError) as error:
-        return f"The bank alone gives no advice: {error}."
-
-
-def _truth_of(report: Report) -> Truth:
-    from retrieval.scoring import Truth
-
-    return Truth(report.queries, report.items, report.correct, report.unit)
-
-
-def _curves(rows: Rows, evidence: Any, truth: Truth, question: Question) -> dict[str, Any]:
-    """R@1 of QB-Norm over beta and over the size of the bank, on a sample of queries and bank."""
-    import numpy as np
-
-    from retrieval.metrics import summarise
-    from retrieval.normalisers import Evidence, fit_all, get_normaliser
-    from retrieval.sampling import sample_rows
-    from retrieval.scoring import MatrixRows, Truth, chunks, score_all
-
-    rng = np.random.default_rng(0)
-    n = min(len(truth.queries), max(200, CURVE_CELLS // rows.shape[1]))
-    some = np.sort(rng.choice(len(truth.queries), n, replace=False))
-    sims = np.concatenate([part.copy() for _, part in chunks(rows, truth.queries[some])])
-    asked = Truth(np.arange(n), truth.items, truth.correct[some], truth.unit[some])
-    bank = sample_rows(evidence.bank_sims, rng).sims
-    bank = bank[rng.permutation(len(bank))]
-
-    def r1(biases: Sequence[Any]) -> tuple[float, list[float]]:
-        raw, *others = score_all(MatrixRows(sims), biases, asked)
-        return summarise(raw.ranks)["R@1"], [summarise(each.ranks)["R@1"] for each in others]
-
-    k = min(question.k, bank.shape[1])
-    scale_free = evidence.beta("bank_sims")
-    betas = sorted({float(f"{scale_free * factor:.3g}") for factor in BETAS} | {20.0})
-    known = Evidence(bank_sims=bank)
-    r1_raw, by_beta = r1(fit_all([get_normaliser("qbnorm", beta=b, k=k) for b in betas], known))
-    sizes = [size for size in BANK_SIZES if size < len(bank)] + [len(bank)]
-    chosen = get_normaliser("qbnorm", beta=question.beta, k=k)
-    by_size = r1([chosen.fit(bank[:size]) for size in sizes])[1]
-    shared = {"r1_raw": r1_raw, "n_queries": n}
-    return {
-        "beta": {"values": betas, "r1": by_beta, "scale_free": scale_free, **shared},
-        "bank_size": {"values": sizes, "r1": by_size, **shared},
-    }
+        return [f"The bank alone gives no advice: {error}."]
 
 
 def _serve() -> None:
@@ -388,9 +364,12 @@ class Examination:
 
     def _report(self, value: dict[str, Any]) -> MatrixReport:
         from retrieval.formats import open_arrays
+        from retrieval.sweeps import Sweep
 
         arrays = {name: each.read() for name, each in open_arrays(self.folder / ARRAYS).items()}
         (self.folder / ARRAYS).unlink()
+        value["choice"] = tuple(value["choice"])
+        value["curves"] = tuple(map(Sweep.from_dict, value["curves"]))
         return MatrixReport(**value, **arrays, folder=self.folder)
 
 

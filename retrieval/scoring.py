@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, ClassVar, Protocol
 
@@ -191,6 +191,12 @@ class Truth:
         own = np.full((len(queries), n_own.max()), -1)
         own[row[order], place] = order
         return cls(queries, items, own, np.arange(len(queries)))
+
+    def some(self, places: np.ndarray) -> "Truth":
+        """A part of the queries: [n] ascending places among them."""
+        unit = np.unique(self.unit[places], return_inverse=True)[1]
+        queries, correct = self.queries[places], self.correct[places]
+        return replace(self, queries=queries, correct=correct, unit=unit)
 
     @property
     def n_units(self) -> int:

@@ -6,6 +6,7 @@ queries, whose best value would be fitted to their noise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from retrieval.choosing import candidates
 from retrieval.errors import SettingsError
 from retrieval.evaluation import without_padding
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec, spec_of
-from retrieval.sampling import take_rows
+from retrieval.sampling import sample_rows, take_rows
 from retrieval.scoring import Rows, Truth, WatchedTiles, as_rows, score_all
 from retrieval.similarity import Tiles
 from retrieval.tiles import mean_std
@@ -47,6 +48,12 @@ class Sweep:
     raw: Point
     n_queries: int
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Sweep":
+        """The sweep that `dataclasses.asdict` told of, also after JSON."""
+        points = tuple(Point(**point) for point in values["points"])
+        return cls(**{**values, "points": points, "raw": Point(**values["raw"])})
+
     @property
     def sentence(self) -> str:
         """Where it is best, and why that is no result."""
@@ -58,12 +65,16 @@ class Sweep:
             "on the test queries is no result; pick one on validation queries."
         )
 
+    def labelled(self) -> list[tuple[str, Point]]:
+        """The values in words, raw first."""
+        return [("raw", self.raw), *((f"{point.value:g}", point) for point in self.points)]
+
     def lines(self) -> list[str]:
         """A table for a terminal."""
         names = ("R@1", "R@5", "R@10", "MdR", "MnR")
         head = f"{self.knob + (f' ({self.unit})' if self.unit else ''):>28}"
         lines = [head + "".join(f"{name:>8}" for name in names) + "   skewness"]
-        for label, point in [("raw", self.raw), *((f"{p.value:g}", p) for p in self.points)]:
+        for label, point in self.labelled():
             cells = "".join(f"{point.metrics[name]:8.1f}" for name in names)
             lines.append(f"{label:>28}{cells}{point.k_skewness:11.2f}")
         return [*lines, self.sentence]
@@ -96,6 +107,7 @@ def sweep(
     correct: np.ndarray | None = None,
     mask: np.ndarray | None = None,
     direction: str = "t2v",
+    most: int | None = None,
     seed: int = 0,
 ) -> Sweep:
     """Rank all queries at many values of one knob.
@@ -108,7 +120,9 @@ def sweep(
             normaliser, or "bank", the number of bank captions, drawn at random, each draw part of
             the next. Values of a range stand in even ratios, those of alpha at even distances.
         normaliser: an additive one.
-        seed: of the draws of bank captions.
+        most: queries that are ranked, drawn at random, on a sample of the bank; None for all of
+            both.
+        seed: of the draws.
 
     Raises:
         SettingsError: not a knob, not a range, or a normaliser without a bias.
@@ -118,8 +132,14 @@ def sweep(
         raise SettingsError(f"{made.title} gives no bias, so it cannot be swept; name another one")
     rows, evidence, truth = _prepared(sims, evidence, correct, mask, direction)
     bank = evidence.need("bank_sims", "a sweep")
+    if most is not None:
+        rng = np.random.default_rng(seed)
+        n = len(truth.queries)
+        truth = truth.some(np.sort(rng.choice(n, min(n, most), replace=False)))
+        bank = sample_rows(bank, rng)
+        evidence = replace(evidence, bank_sims=bank, bank_gallery_bank_sims=None)
     knob, values = parse_sweep(what, made, bank.shape[0])
-    unit = "captions"
+    unit = "captions" if direction == "t2v" else "videos"
     if knob == BANK:
         each = [made] * len(values)
         biases = _fit_sizes(made, evidence, bank, values, seed)

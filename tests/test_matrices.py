@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from retrieval import matrices
+from retrieval.choosing import choice_lines, choose
 from retrieval.errors import FileError
 from retrieval.evaluation import evaluate_matrices
-from retrieval.formats import Limits
+from retrieval.formats import Limits, open_matrix
 from retrieval.matrices import Cancelled, Examination, Question, examine
+from retrieval.sweeps import Sweep
 
 N_QUERIES, N_ITEMS, N_BANK = 45, 45, 60
 
@@ -68,7 +70,8 @@ def test_the_child_gives_the_very_numbers_of_the_evaluation(brought, tmp_path):
     assert ("Ranking queries:", N_QUERIES, N_QUERIES) in said
     n_cells = N_BANK * N_ITEMS
     assert ("Reading similarities of the bank:", n_cells, n_cells) in said
-    assert report.choice.endswith(".")
+    bank = open_matrix(question.bank)
+    assert report.choice == tuple(choice_lines(choose(bank.tiles())))
     assert examination.process.poll() is not None
 
 
@@ -77,11 +80,12 @@ def test_curves_end_at_the_whole_bank_and_pass_through_the_report(brought, tmp_p
     question = dataclasses.replace(question, beta=20.0)
     value = examine(question, tmp_path / "out", lambda *step: None)
     row = evaluate_matrices(sims, bank_sims, normalisers=("qbnorm",), beta=20.0)["qbnorm"]
-    beta, size = value["curves"]["beta"], value["curves"]["bank_size"]
-    assert beta["r1"][beta["values"].index(20.0)] == pytest.approx(row.metrics["R@1"])
-    assert size["values"][-1] == N_BANK
-    assert size["r1"][-1] == pytest.approx(row.metrics["R@1"])
-    assert beta["scale_free"] == pytest.approx(1 / bank_sims.std(), rel=1e-4)
+    beta, size = map(Sweep.from_dict, json.loads(json.dumps(value["curves"])))
+    assert [each.knob for each in (beta, size)] == ["beta", "bank"]
+    (at_20,) = [point for point in beta.points if point.value == 20]
+    assert at_20.metrics == size.points[-1].metrics == row.metrics
+    assert size.points[-1].value == N_BANK
+    assert value["scale_free"] == pytest.approx(1 / bank_sims.std(), rel=1e-4)
 
 
 def test_the_files_to_take_away_agree_with_the_report(brought, tmp_path):
@@ -101,7 +105,7 @@ def test_the_files_to_take_away_agree_with_the_report(brought, tmp_path):
 def test_without_a_bank_there_is_the_raw_row_alone(brought, tmp_path):
     _, _, question = brought
     _, report = finish(Examination(dataclasses.replace(question, bank=None), tmp_path / "out"))
-    assert report.specs == ["none"] and report.curves == {} and report.choice == ""
+    assert report.specs == ["none"] and report.curves == report.choice == ()
 
 
 def test_masks_targets_and_named_arrays_are_used(brought, tmp_path, rng):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,7 @@ from retrieval.__main__ import main
 from retrieval.errors import SettingsError
 from retrieval.evaluation import evaluate_matrices
 from retrieval.normalisers import parse_spec
-from retrieval.sweeps import parse_sweep, sweep, tune
+from retrieval.sweeps import Sweep, parse_sweep, sweep, tune
 from tests.test_checks import CAPTIONS, world
 from tests.test_main import refused
 
@@ -44,6 +45,17 @@ def test_the_last_bank_size_is_the_whole_bank(matrices):
     assert found.points[-1].metrics == whole.rows[1].metrics
     again = sweep(sims, bank, "bank=5:9999", normaliser="nnn:neighbours=4", correct=correct)
     assert again == found
+
+
+def test_a_sample_of_everything_is_everything_and_a_small_one_is_like_it(matrices):
+    sims, bank, correct = matrices
+    whole = sweep(sims, bank, "beta=5,50", correct=correct)
+    assert sweep(sims, bank, "beta=5,50", correct=correct, most=160) == whole
+    some = sweep(sims, bank, "beta=5,50", correct=correct, most=100, seed=3)
+    assert some == sweep(sims, bank, "beta=5,50", correct=correct, most=100, seed=3)
+    rows = np.sort(np.random.default_rng(3).choice(160, 100, replace=False))
+    assert some == sweep(sims[rows], bank, "beta=5,50", correct=correct[rows])
+    assert Sweep.from_dict(json.loads(json.dumps(asdict(some)))) == some
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from retrieval import hubness
-from retrieval.answers import Curve, HubnessReport
+from retrieval.answers import HubnessReport
 from retrieval.cards import move_html, rank_text
 from retrieval.errors import FileError, RetrievalError, SettingsError
 from retrieval.figures import (
@@ -30,12 +30,12 @@ from retrieval.figures import (
     change_label,
     changes_figure,
     changes_per_bin,
-    curve_figure,
     exposure_bins,
     exposure_figure,
     rank_bins,
     ranks_figure,
     ranks_per_bin,
+    sweep_figure,
     videos_per_bin,
 )
 from retrieval.matrices import (
@@ -49,6 +49,7 @@ from retrieval.matrices import (
 )
 from retrieval.normalisers import NORMALISERS, title_of
 from retrieval.published import METRICS
+from retrieval.sweeps import Sweep
 from retrieval.tabs.charts import data_table, drawn, heading, html, plot
 from retrieval.tabs.context import Context, guarded, log_unexpected, sentence
 from retrieval.tabs.handlers import live
@@ -168,10 +169,16 @@ def report_html(report: MatrixReport, name: str) -> str:
     )
     told = [f'<p class="hl-verdict">{escape(about["verdict"])}</p>']
     if report.choice:
+        advice, *why = report.choice
         told.append(
             f'<p class="hl-note"><b>Without looking at the answers</b>, from the bank alone: '
-            f"{escape(report.choice)}</p>"
+            f"{escape(advice)}</p>"
         )
+        if why:
+            told.append(
+                '<details class="hl-data"><summary>What this advice rests on</summary>'
+                f"<pre>{escape(chr(10).join(why))}</pre></details>"
+            )
     warned = [each["sentence"] for each in about["findings"]]
     warned += [each["reason"] for each in about["left_out"]]
     if warned:
@@ -374,28 +381,30 @@ def charts_of(report: MatrixReport, spec: str) -> list:
             ),
             "Items by how many top lists they take a place in",
         ),
-        *_curve_of(report, "beta", "beta, per unit of these similarities"),
-        *_curve_of(report, "bank_size", "rows of the bank"),
+        *(part for each in report.curves or (None, None) for part in _curve(each, report)),
     ]
 
 
-def _curve_of(report: MatrixReport, setting: str, x_title: str) -> list:
-    """A curve of QB-Norm's R@1 and its numbers; a sentence where there is no bank."""
-    about = report.curves.get(setting)
-    if about is None:
+def _curve(sweep: Sweep | None, report: MatrixReport) -> list:
+    """A curve and its numbers; a sentence where there is no bank."""
+    if sweep is None:
         return [None, '<p class="hl-empty">Needs a querybank B.</p>']
-    curve = Curve(setting, tuple(about["values"]), tuple(about["r1"]), about["r1_raw"])
-    best = int(np.argmax(curve.r1_norm))
-    scale = f" The scale-free beta is {about['scale_free']:.3g}." if "scale_free" in about else ""
+    scale = f" The scale-free beta is {report.scale_free:.3g}." * (sweep.knob == "beta")
+    names = ("R@1", "R@5", "R@10", "MnR")
     return [
-        drawn(curve_figure(curve, ("raw", "QB-Norm"), x_title)),
+        drawn(sweep_figure(sweep)),
         data_table(
-            f"R@1 of {about['n_queries']:,} queries lies between {min(curve.r1_norm):.1f} % and "
-            f"{max(curve.r1_norm):.1f} %, raw {curve.r1_raw:.1f} %; highest at "
-            f"{curve.values[best]:,g}.{scale} Choose on validation queries, not on these.",
-            (x_title, "R@1, %"),
-            [(f"{v:,g}", f"{r:.1f}") for v, r in zip(curve.values, curve.r1_norm, strict=True)],
-            f"R@1 of QB-Norm by {x_title}",
+            f"{sweep.sentence}{scale}",
+            (sweep.knob, *names, "skewness"),
+            [
+                (
+                    label,
+                    *(f"{point.metrics[name]:.1f}" for name in names),
+                    f"{point.k_skewness:.2f}",
+                )
+                for label, point in sweep.labelled()
+            ],
+            f"{sweep.title} by {sweep.knob}, {sweep.n_queries:,} queries",
         ),
     ]
 
