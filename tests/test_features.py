@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from retrieval.datasets.features import read_dict, read_features
+from retrieval.datasets.features import read_dict, read_features, read_text_features
 from retrieval.errors import FileError
 from retrieval.formats import read_pickle
 
@@ -85,9 +85,44 @@ def test_a_cache_that_was_broken_off_is_made_again(rng, tmp_path):
     path = write(tmp_path / "x.pkl", {"a": np.ones((1, 2))})
     read_features("rgb", [path], "a", cache=tmp_path / "cache")
     (kept,) = (tmp_path / "cache").iterdir()
-    (kept / "features.json").unlink()
+    (kept / "kept.json").unlink()
     (kept / "rows.npy").write_bytes(b"half")
     assert (read_features("rgb", [path], "a", cache=tmp_path / "cache").get("a") == 1).all()
+
+
+def test_text_features_are_lists_of_token_arrays(rng, tmp_path):
+    text = {
+        "a": [rng.standard_normal((n, 3)).astype(np.float32) for n in (2, 5)],
+        "b": [rng.standard_normal((1, 3)).astype(np.float32)],
+        "c": [rng.standard_normal((4, 3)).astype(np.float32)] * 3,
+    }
+    files = [
+        write(tmp_path / "1.pkl", {"k-a": text["a"]}),
+        write(tmp_path / "2.pkl", {"k-b": text["b"], "k-c": text["c"]}),
+    ]
+    keys = {video: f"k-{video}" for video in "abc"}
+    found = read_text_features(files, ["c", "a", "none"], keys)
+    assert list(found) == ["c", "a"] and len(found) == 2 and "b" not in found
+    assert found.dim == 3
+    for video in found:
+        assert len(found[video]) == len(text[video])
+        for one, other in zip(found[video], text[video], strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(KeyError):
+        found["b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": []}, "text features of video a are nothing; expected one array"),
+        ({"a": [np.ones(3)]}, r"text features of video a are float64 \(3,\)"),
+        ({"a": [np.ones((1, 3))], "b": [np.ones((1, 4))]}, "video b have tokens of another length"),
+    ],
+)
+def test_text_features_that_do_not_fit_are_told(tmp_path, value, message):
+    with pytest.raises(FileError, match=message):
+        read_text_features([write(tmp_path / "x.pkl", value)], "ab")
 
 
 def test_an_expert_store_is_read_without_its_class(tmp_path):

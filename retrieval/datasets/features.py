@@ -1,4 +1,4 @@
-"""Feature files of a data set -> the vectors or tokens of the videos that a run needs.
+"""Feature files of a data set -> the vectors and tokens of the videos that a run needs.
 
 A file is a dict from video to array, or to NaN where the feature is missing; an `ExpertStore` of
 early releases is read as one. What was read is kept beside, as plain arrays that are mapped and
@@ -8,7 +8,7 @@ not read at the next start.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,34 @@ class Features:
         return self.place[video]
 
 
+@dataclass(frozen=True)
+class TextFeatures(Mapping):
+    """Captions as tokens: video -> list of [n_tokens, dim], views of one array."""
+
+    place: Mapping[str, int]  # video -> its index
+    rows: np.ndarray  # [n_rows, dim], the tokens of all captions of all videos
+    tokens: np.ndarray  # [n_captions + 1] int64, where each caption's tokens begin
+    captions: np.ndarray  # [n_videos + 1] int64, where each video's captions begin
+
+    @property
+    def dim(self) -> int:
+        """Length of a token."""
+        return self.rows.shape[1]
+
+    def __getitem__(self, video: str) -> list[np.ndarray]:
+        if video not in self.place:
+            raise KeyError(video)
+        i = self.place[video]
+        ends = self.tokens[self.captions[i] : self.captions[i + 1] + 1]
+        return [self.rows[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.place)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+
 def read_features(
     name: str,
     files: Sequence[Path],
@@ -82,18 +110,50 @@ def read_features(
                 "fetch the data set's experts, or drop the expert"
             )
     kept = None if cache is None else cache / f"{name}-{_key(files, wanted, axis)}"
-    if kept is not None and (kept / "features.json").is_file():
-        found = _open(name, kept, wanted)
-    else:
-        found = _stack(name, [read_dict(file, wanted) for file in files], wanted, axis, dim)
-        if kept is not None:
-            _keep(kept, found)
+    arrays = _kept(kept)
+    if arrays is None:
+        arrays = _stack(name, [read_dict(file, wanted) for file in files], wanted, axis, dim)
+        _keep(kept, arrays)
+    found = Features(name, _places(wanted), **arrays)
     if dim is not None and found.dim != dim and len(found.rows):
         raise FileError(
             f"{files[0].name} has vectors of {found.dim} numbers, expected {dim} of {name}; "
             "correct feat_dims, or fetch the files again"
         )
     return found
+
+
+def read_text_features(
+    files: Sequence[Path],
+    videos: Sequence[str],
+    keys: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+) -> TextFeatures:
+    """Read the captions' tokens of some videos.
+
+    Args:
+        files: dicts from video to one array [n_tokens, dim] for each caption; all are merged.
+        videos: whose captions are wanted; one that no file knows is left out.
+        keys: video -> its name in the files, where that is another.
+        cache: folder where plain arrays are kept for the next start; None keeps none.
+
+    Raises:
+        FileError: a file is damaged, or holds no such arrays.
+    """
+    wanted = list(dict.fromkeys(videos))
+    names = {video: video if keys is None else keys.get(video) for video in wanted}
+    kept = None if cache is None else cache / f"text-{_key(files, list(names.items()), 0)}"
+    arrays = _kept(kept)
+    if arrays is None:
+        merged: dict[str, Any] = {}
+        for file in files:
+            merged.update(read_dict(file, [name for name in names.values() if name is not None]))
+        arrays = _stack_text({v: merged.pop(name) for v, name in names.items() if name in merged})
+        arrays["known"] = np.array([name in arrays["known"] for name in wanted])
+        _keep(kept, arrays)
+    known = arrays.pop("known")
+    place = _places([video for video, there in zip(wanted, known, strict=True) if there])
+    return TextFeatures(place, **arrays)
 
 
 def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
@@ -135,8 +195,8 @@ def _from_store(file: str, record: Record) -> dict[str, Any]:
 
 def _stack(
     name: str, dicts: list[dict[str, Any]], wanted: list[str], axis: int, dim: int | None
-) -> Features:
-    """Arrays of all videos below one another."""
+) -> dict[str, np.ndarray]:
+    """Arrays of all videos below one another, as the fields of `Features`."""
     rows: list[np.ndarray] = []
     present = np.zeros(len(wanted), dtype=bool)
     counts = np.zeros(len(wanted), dtype=np.int64)
@@ -161,9 +221,40 @@ def _stack(
         present[i], counts[i] = True, len(array)
         if len(array):
             rows.append(array)
-    starts = np.concatenate([[0], np.cumsum(counts)])
     stacked = np.concatenate(rows) if rows else np.zeros((0, dim or 0), dtype=np.float32)
-    return Features(name, _places(wanted), stacked, starts, present)
+    return {"rows": stacked, "starts": _starts(counts), "present": present}
+
+
+def _stack_text(text: dict[str, Any]) -> dict[str, Any]:
+    """Tokens of all captions below one another, as the fields of `TextFeatures`."""
+    rows: list[np.ndarray] = []
+    n_captions = []
+    for video, value in text.items():
+        arrays = [np.asarray(tokens) for tokens in value]
+        if not arrays or any(a.ndim != 2 or a.dtype.kind != "f" for a in arrays):
+            shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays[:3]) or "nothing"
+            raise FileError(
+                f"the text features of video {video} are {shapes}; expected one array "
+                "[n_tokens, dim] for each caption"
+            )
+        if any(a.shape[1] != (rows or arrays)[0].shape[1] for a in arrays):
+            raise FileError(
+                f"the text features of video {video} have tokens of another length than those "
+                "before; embed all captions with one encoder"
+            )
+        rows += arrays
+        n_captions.append(len(arrays))
+    return {
+        "rows": np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32),
+        "tokens": _starts([len(array) for array in rows]),
+        "captions": _starts(n_captions),
+        "known": set(text),
+    }
+
+
+def _starts(counts: Sequence[int]) -> np.ndarray:
+    """[n + 1] int64: where runs of these lengths begin, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
 
 
 def _matrix(name: str, video: str, value: Any) -> np.ndarray:
@@ -180,22 +271,26 @@ def _places(videos: list[str]) -> dict[str, int]:
     return {video: i for i, video in enumerate(videos)}
 
 
-def _key(files: Sequence[Path], wanted: list[str], axis: int) -> str:
+def _key(files: Sequence[Path], wanted: list[Any], axis: int) -> str:
     """Changes with the files and with the videos that are wanted."""
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(json.dumps([stats, wanted, axis]).encode()).hexdigest()[:16]
 
 
-def _keep(folder: Path, features: Features) -> None:
-    """Write the arrays; the JSON comes last, so where it stands the rest is whole."""
+def _keep(folder: Path | None, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays for the next start; the JSON comes last, so where it stands all are whole."""
+    if folder is None:
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    for field in ("rows", "starts", "present"):
-        write_npy(folder / f"{field}.npy", getattr(features, field))
-    about = {"n_videos": len(features.place), "shape": list(features.rows.shape)}
-    write_json(folder / "features.json", about)
+    for field, array in arrays.items():
+        write_npy(folder / f"{field}.npy", array)
+    write_json(folder / "kept.json", sorted(arrays))
 
 
-def _open(name: str, folder: Path, wanted: list[str]) -> Features:
+def _kept(folder: Path | None) -> dict[str, np.ndarray] | None:
+    """What an earlier start wrote, the large array mapped; None where there is nothing whole."""
+    if folder is None or not (folder / "kept.json").is_file():
+        return None
+    fields = [field for field in read_json(folder / "kept.json") if field != "rows"]
     rows = np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)
-    starts, present = (read_npy(folder / f"{field}.npy") for field in ("starts", "present"))
-    return Features(name, _places(wanted), rows, starts, present)
+    return {"rows": rows, **{field: read_npy(folder / f"{field}.npy") for field in fields}}

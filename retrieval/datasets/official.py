@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.datasets.features import Features, read_dict, read_features
+from retrieval.datasets.features import (
+    Features,
+    TextFeatures,
+    read_dict,
+    read_features,
+    read_text_features,
+)
 from retrieval.datasets.trees import (
     Tree,
     expert_files,
@@ -43,8 +49,8 @@ class OfficialSet:
     train: list[str]  # videos
     val: list[str]  # videos that are evaluated
     experts: Mapping[str, Features]  # in the order of the model
-    text: Mapping[str, list[np.ndarray]]  # video -> captions, each [n_tokens, dim]
-    captions: Mapping[str, Any]  # video -> captions as words
+    text: TextFeatures  # video -> captions, each [n_tokens, dim]
+    captions_file: Path
     reading: Reading
     caption_index: Mapping[str, int] | None = None  # the one caption of an evaluated video
     masks: Mapping[str, np.ndarray] | None = None  # video -> 0 or 1 for each training caption
@@ -52,9 +58,9 @@ class OfficialSet:
     video_path: str = "videos/{}.mp4"
 
     @cached_property
-    def text_dim(self) -> int:
-        """Length of a caption's token."""
-        return next(tokens.shape[1] for each in self.text.values() for tokens in each)
+    def captions(self) -> dict[str, Any]:
+        """Video -> captions, each a list of words; read when first asked for."""
+        return read_dict(self.captions_file, [*self.train, *self.val])
 
     def train_batch(self, indices: Sequence[int], rng: Any) -> dict[str, Any]:
         """Collate training videos, each with one caption drawn by lot.
@@ -72,7 +78,7 @@ class OfficialSet:
             "distil_text": for each a dict expert -> [n, dim] and [n, 1, dim].
         """
         videos = [self.train[i] for i in indices]
-        text = np.zeros((len(videos), 1, self.reading.max_tokens["text"], self.text_dim), "f4")
+        text = np.zeros((len(videos), 1, self.reading.max_tokens["text"], self.text.dim), "f4")
         counts = np.zeros((len(videos), 1))
         picks: list[int | None] = []
         for row, video in enumerate(videos):
@@ -106,7 +112,7 @@ class OfficialSet:
         """
         videos = self.val[start:stop]
         n_words = self.reading.max_tokens["text"]
-        out = np.zeros((len(videos), self._n_queries, n_words, self.text_dim), dtype=np.float32)
+        out = np.zeros((len(videos), self._n_queries, n_words, self.text.dim), dtype=np.float32)
         for row, video in enumerate(videos):
             for column, tokens in enumerate(self._asked(video)):
                 if len(tokens) == 0:
@@ -278,7 +284,7 @@ def open_official(
         )
         for expert, dim in dims.items()
     }
-    text, captions = _text(tree, name, asked, experts["text_feat"], videos, challenge)
+    text = _text(tree, name, asked, experts["text_feat"], videos, challenge, cache)
     reading = Reading(
         max_tokens=args["max_tokens"],
         variable=frozenset(e for e in dims if how[e].get("temporal") == "vlad"),
@@ -301,7 +307,7 @@ def open_official(
         val,
         found,
         text,
-        captions,
+        _there(first_of(asked, tree.captions)),
         reading,
         caption_index=read_dict(_there(root / index)) if index else None,
         masks=read_dict(_there(root / masks), train) if masks and not eval_only else None,
@@ -311,35 +317,21 @@ def open_official(
 
 
 def _text(
-    tree: Tree, name: str, root: Path, feature: str, videos: list[str], challenge: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Token arrays and words of the captions of some videos."""
-    captions_file = _there(first_of(root, tree.captions))
+    tree: Tree,
+    name: str,
+    root: Path,
+    feature: str,
+    videos: list[str],
+    challenge: bool,
+    cache: Path | None,
+) -> TextFeatures:
+    """Tokens of the captions of some videos."""
     files = [_there(file) for file in text_files(root, name, feature, challenge)]
     keys = None
     if len(files) > 1 and tree.text_keys:  # in several parts, by keys other than the videos' names
         beside = tuple(f"{tree.text_folder}/{file}" for file in tree.text_keys)
         keys = read_dict(_there(first_of(root, tree.text_keys + beside)), videos)
-    wanted = videos if keys is None else [keys[video] for video in videos if video in keys]
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged.update(read_dict(file, wanted))
-    if keys is not None:
-        merged = {video: merged[key] for video, key in keys.items() if key in merged}
-    text = {video: _token_arrays(video, value) for video, value in merged.items()}
-    return text, read_dict(captions_file, videos)
-
-
-def _token_arrays(video: str, value: Any) -> list[np.ndarray]:
-    """One [n_tokens, dim] array for each caption."""
-    arrays = [np.asarray(tokens) for tokens in value]
-    if not arrays or any(a.ndim != 2 or a.dtype.kind != "f" for a in arrays):
-        shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays[:3]) or "nothing"
-        raise FileError(
-            f"the text features of video {video} are {shapes}; expected one array "
-            "[n_tokens, dim] for each caption"
-        )
-    return arrays
+    return read_text_features(files, videos, keys, cache)
 
 
 def _read_list(path: Path, bare: bool) -> list[str]:
