@@ -10,6 +10,7 @@ from retrieval.tabs.queries import (
     PAGE,
     Filter,
     bins_of,
+    change_text,
     chosen_rows,
     metrics_html,
     table_html,
@@ -126,6 +127,14 @@ def test_a_page_holds_fifty_rows_and_says_which():
 def test_shared_ranks_and_moves_are_written_out():
     shown = table_html([row("q", 2.5, 1.0)], 0, "g")
     assert "2.5 → 1<" in shown and "▲1.5" in shown and ">up 1.5<" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(0.0, "unchanged"), (0.04, "unchanged"), (-0.04, "unchanged"), (0.06, "+0.1"), (-2, "−2.0")],
+)
+def test_a_change_that_rounds_to_nothing_is_none(change, told):
+    assert change_text(change) == told
 
 
 def test_metrics_have_one_decimal_and_the_exact_value_on_hover(changes):

@@ -223,7 +223,10 @@ def _metrics_html(about: dict[str, Any]) -> str:
                 f'<span class="hl-down">▼ {row["hurt"]:,} hurt</span>, {row["unchanged"]:,} '
                 f"unchanged<small>{escape(row['test'])}, p = {row['p_holm']:.2g}</small>"
             )
-        body += f'<tr><th scope="row">{_row_title(row)}</th>{cells}<td>{paired}</td></tr>'
+        body += (
+            f'<tr><th scope="row">{_row_title(row)}</th>{cells}'
+            f'<td class="hl-paired">{paired}</td></tr>'
+        )
     return (
         '<h3 class="hl-heading">Metrics</h3><div class="hl-wide" tabindex="0" role="region" '
         'aria-label="Metrics"><table class="hl-results hl-report"><thead><tr><th scope="col">'
@@ -244,7 +247,10 @@ def _hubness_html(about: dict[str, Any]) -> str:
     )
     at = list(about["rows"][0]["hubness"])
     columns = [(k, name, shape) for k in at for name, shape in measures]
-    head = "".join(f'<th scope="col">{name}, top {k}</th>' for k, name, _ in columns)
+    depths = "".join(
+        f'<th scope="colgroup" colspan="{len(measures)}">among the top {k}</th>' for k in at
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for _, name, _ in columns)
 
     def line(title: str, of: Callable[[Any], dict[str, Any]]) -> str:
         cells = "".join(f"<td>{shape(of(k))}</td>" for k, _, shape in columns)
@@ -256,7 +262,8 @@ def _hubness_html(about: dict[str, Any]) -> str:
     return (
         '<h3 class="hl-heading">Hubness over the queries</h3><div class="hl-wide" tabindex="0" '
         'role="region" aria-label="Hubness"><table class="hl-results hl-report"><thead><tr>'
-        f'<th scope="col">normaliser</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<th scope="col" rowspan="2">normaliser</th>{depths}</tr><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

@@ -146,11 +146,17 @@ def metrics_html(changes: QueryChanges) -> str:
                 METRICS.get(name, name),
                 f"{raw:.1f}",
                 f"{norm:.1f}{unit}",
-                f"{norm - raw:+.1f}".replace("-", "−") if raw != norm else "unchanged",
+                change_text(norm - raw),
                 f"{name}: {float(raw)!r} → {float(norm)!r}",
             )
         )
     return tiles(numbers)
+
+
+def change_text(change: float) -> str:
+    """A metric's change with one decimal; "unchanged" where nothing of it would be seen."""
+    told = f"{change:+.1f}".replace("-", "−")
+    return "unchanged" if told in ("+0.0", "−0.0") else told
 
 
 def verdict_html(changes: QueryChanges, engine: Engine, view: View) -> str:
