@@ -21,6 +21,7 @@ COMMANDS = {
     "normalise": "any similarity matrix: every normaliser's metrics, intervals and verdict",
     "train": "train a model on the film library",
     "animations": "draw the film library",
+    "fetch": "official features, similarity matrices and models, checked and unpacked",
 }
 
 

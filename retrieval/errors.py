@@ -27,3 +27,7 @@ class ModelError(RetrievalError):
 
 class SettingsError(RetrievalError, ValueError):
     """A setting is out of range or unknown."""
+
+
+class FetchError(RetrievalError):
+    """A file cannot be had from where it should be, or is not the one that was published."""

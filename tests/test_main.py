@@ -57,7 +57,7 @@ def test_help_is_instant_and_lists_every_command():
         assert f"  {name} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["search", "index", "bank", "evaluate"])
+@pytest.mark.parametrize("command", ["search", "index", "bank", "evaluate", "fetch"])
 def test_every_commands_help_works_without_heavy_imports(command):
     code = (
         "import sys\nfrom retrieval.__main__ import main\n"
