@@ -16,6 +16,14 @@ WORDS = ["a", "dog", "runs", "on", "the", "beach", "red", "kite"]
 
 # Experts of each miniature, by what the data set has: name -> length of a vector or token.
 EXPERTS = {
+    "Animations": {
+        "rgb.clip.0": 6,
+        "motion.flow.0": 5,
+        "scene.layout.0": 4,
+        "audio": 128,
+        "ocr": 300,
+        "speech": 300,
+    },
     "MSRVTT": {"audio": 128, "face": 5, SENET: 6, "ocr": 300, "speech": 300},
     "MSVD": {"face": 5, SENET: 6, "ocr": 300, KINETICS: 4},
     "DiDeMo": {"audio": 128, "face": 5, SENET: 6, "ocr": 300, "speech": 300},
@@ -80,7 +88,9 @@ def make_tree(
         path = expert_files(root, name, split, expert, how[expert])[0]
         dump(path.with_suffix(".pickle") if path.suffix == ".hickle" else path, stored)
 
-    n_captions = {"MSRVTT": 20, "MSVD": 5, "VaTeX": 10}.get(name, 3 if name in FUSED else 1)
+    n_captions = {"Animations": 20, "MSRVTT": 20, "MSVD": 5, "VaTeX": 10}.get(
+        name, 3 if name in FUSED else 1
+    )
     captions, text = {}, {}
     for i, video in enumerate(videos):
         n = n_captions - (i == n_train + 1 and n_captions > 3)  # one video lacks a caption

@@ -312,4 +312,4 @@ def test_a_second_start_gives_the_same_batches(tmp_path):
 
 
 def test_known_data_sets_are_listed():
-    assert len(TREES) == 9 and get_tree("ActivityNet").folder == "activity-net"
+    assert len(TREES) == 10 and get_tree("ActivityNet").folder == "activity-net"

@@ -114,7 +114,7 @@ class OfficialSet:
         n_words = self.reading.max_tokens["text"]
         out = np.zeros((len(videos), self._n_queries, n_words, self.text.dim), dtype=np.float32)
         for row, video in enumerate(videos):
-            for column, tokens in enumerate(self._asked(video)):
+            for column, tokens in enumerate(self.asked_text(video)):
                 if len(tokens) == 0:
                     raise FileError(
                         f"caption {column} of video {video} has no token; embed it again"
@@ -128,14 +128,19 @@ class OfficialSet:
         """[n_val, num_test_captions] of 0 and 1, whether there is such a caption."""
         out = np.zeros((len(self.val), self._n_queries))
         for row, video in enumerate(self.val):
-            out[row, : 1 if self.reading.fuse_captions else len(self._asked(video))] = 1
+            out[row, : 1 if self.reading.fuse_captions else len(self.asked_text(video))] = 1
         return out
 
     @property
     def _n_queries(self) -> int:
         return self.reading.num_test_captions
 
-    def _asked(self, video: str) -> list[np.ndarray]:
+    def training_text(self, video: str) -> list[np.ndarray]:
+        """Token arrays of the captions that are drawn from for a training video."""
+        captions = self._captions(video)
+        return [np.vstack(captions)] if self.reading.fuse_captions else captions
+
+    def asked_text(self, video: str) -> list[np.ndarray]:
         """Token arrays of the captions that are asked of an evaluated video."""
         captions = self._captions(video)
         if self.caption_index is not None:
@@ -270,8 +275,8 @@ def open_official(
         asked = folder / args.get("challenge_test_root_feat_folder", "challenge")
     train_list, val_list = split_lists(name, split)
     train_list = config.get("training_file") or train_list
-    train = [] if eval_only else _read_list(root / train_list, tree.bare_ids)
-    val = _read_list(asked / val_list, tree.bare_ids)
+    train = [] if eval_only else read_list(root / train_list, tree.bare_ids)
+    val = read_list(asked / val_list, tree.bare_ids)
     videos = [*train, *val]
     found = {
         expert: read_features(
@@ -334,7 +339,7 @@ def _text(
     return read_text_features(files, videos, keys, cache)
 
 
-def _read_list(path: Path, bare: bool) -> list[str]:
+def read_list(path: Path, bare: bool) -> list[str]:
     """Names of videos, one a line."""
     lines = _there(path).read_text().splitlines()
     return [line.strip().split(".")[0] if bare else line for line in lines]

@@ -48,12 +48,16 @@ _FACES = "aggregated_facefeats_25fps_256px_stride1/face-avg.pickle"
 _VGGISH = ("aggregated_audio/vggish-raw.hickle", "aggregated_audio/vggish-raw.pickle")
 _PLAIN = {"val": ("train_list.txt", "val_list.txt"), "test": ("train_list.txt", "test_list.txt")}
 
+_FULL = {
+    "full-val": ("train_list_full.txt", "val_list_full.txt"),
+    "full-test": ("train_list_full.txt", "test_list_full.txt"),
+}
+
 TREES = {
     "MSRVTT": Tree(
         "MSRVTT",
         {
-            "full-val": ("train_list_full.txt", "val_list_full.txt"),
-            "full-test": ("train_list_full.txt", "test_list_full.txt"),
+            **_FULL,
             "jsfusion": ("train_list_jsfusion.txt", "val_list_jsfusion.txt"),
             "miech": ("train_list_miech.txt", "test_list_miech.txt"),
             "val": ("train_list.txt", "val_list.txt"),
@@ -162,6 +166,20 @@ TREES = {
         {"audio": _VGGISH},
         n_captions=10,
         text_folder="text-embeddings",
+    ),
+    # The film library, in the layout of MSR-VTT.
+    "Animations": Tree(
+        "Animations",
+        _FULL,
+        {
+            "rgb.clip.0": ("aggregated_rgb_12fps_64px_stride3/clip-avg.pickle",),
+            "motion.flow.0": ("aggregated_motion_12fps_56px_stride3/flow-avg.pickle",),
+            "scene.layout.0": ("aggregated_scene_12fps_56px_stride3/layout-avg.pickle",),
+            "audio": ("aggregated_audio_feats/mel-raw.pickle",),
+            "ocr": ("aggregated_ocr_feats/ocr-w2v.pickle",),
+            "speech": ("aggregated_speech/speech-w2v.pickle",),
+        },
+        n_captions=None,
     ),
 }
 

@@ -11,6 +11,7 @@ def expert_similarity(
     video: Sequence[torch.Tensor],
     available: torch.Tensor,
     keep_missing: bool = False,
+    check: bool = True,
 ) -> torch.Tensor:
     """Weighted mean, over the experts that a video has, of the inner products.
 
@@ -25,6 +26,7 @@ def expert_similarity(
         video: for every expert [n_videos, dim of the expert] unit rows.
         available: [n_videos, n_experts] of 0 and 1.
         keep_missing: the plain sum of all inner products instead, without weights.
+        check: refuse videos without experts; the similarities to them are NaN otherwise.
 
     Returns:
         [n, n_videos] similarities.
@@ -38,7 +40,7 @@ def expert_similarity(
         return torch.cat(list(text), dim=1) @ torch.cat(list(video), dim=1).T
     available = available.to(weights)
     bare = (available == 0).all(dim=1)
-    if bare.any():
+    if check and bare.any():
         raise ValueError(
             f"video {int(bare.nonzero()[0])} has no expert at all, so nothing can be compared; "
             "leave it out"

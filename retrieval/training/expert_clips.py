@@ -1,0 +1,274 @@
+"""Features and captions of a split -> tensors in memory, and batches of them by index.
+
+Everything lies on the device that trains, so a batch costs a few look-ups there and nothing is
+copied to it. Tokens lie one after the other and are padded when a batch is made.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from retrieval.datasets.features import Features
+from retrieval.datasets.official import OfficialSet
+from retrieval.errors import FileError
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Sequences of tokens of any length, one after the other."""
+
+    rows: torch.Tensor  # [n_rows, dim]
+    starts: torch.Tensor  # [n + 1] int64, where each sequence begins
+    longest: int  # tokens that are taken of each
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """Some sequences, their first tokens, padded with zeros: [n, longest, dim] float32."""
+        if not len(self.rows):
+            return self.rows.new_zeros((len(index), self.longest, self.rows.shape[1])).float()
+        start = self.starts[index, None]
+        at = start + torch.arange(self.longest, device=start.device)
+        outside = at >= self.starts[index + 1, None]
+        taken = self.rows[at.clamp_(max=len(self.rows) - 1)].float()
+        return taken.masked_fill_(outside[..., None], 0)
+
+    def to(self, device: torch.device | str) -> "Tokens":
+        """The same on another device."""
+        return replace(self, rows=self.rows.to(device), starts=self.starts.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertClips:
+    """Videos with their experts and captions."""
+
+    videos: tuple[str, ...]
+    experts: Mapping[str, "torch.Tensor | Tokens"]  # [n, dim], or tokens; any value where missing
+    available: Mapping[str, torch.Tensor]  # expert -> [n] of 0 and 1
+    captions: Tokens  # of all videos, video by video
+    first: np.ndarray  # [n + 1] int64, where each video's captions begin
+
+    def __post_init__(self) -> None:
+        counts = np.diff(self.first)
+        if not (counts > 0).all():
+            video = self.videos[int(np.argmin(counts))]
+            raise FileError(f"video {video} has no caption; leave it out of the list")
+        bare = ~np.any([flags.cpu().numpy() > 0 for flags in self.available.values()], axis=0)
+        if bare.any():
+            raise FileError(
+                f"video {self.videos[int(np.argmax(bare))]} has none of the experts "
+                f"{', '.join(self.experts)}; leave it out of the list"
+            )
+        for name, x in self.experts.items():
+            there = self.available[name] > 0
+            if isinstance(x, torch.Tensor) and not x[there].isfinite().all():
+                row = int((there & ~x.isfinite().all(dim=1)).nonzero()[0])
+                raise FileError(
+                    f"{name} of video {self.videos[row]} is not finite; extract it again, or "
+                    "store NaN alone where the feature is missing"
+                )
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything lies."""
+        return self.captions.rows.device
+
+    def to(self, device: torch.device | str) -> "ExpertClips":
+        """The same on another device."""
+        return replace(
+            self,
+            experts={name: x.to(device) for name, x in self.experts.items()},
+            available={name: x.to(device) for name, x in self.available.items()},
+            captions=self.captions.to(device),
+        )
+
+    def batch(self, index: torch.Tensor) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Features and availability of some videos, as the models take them."""
+        experts = {
+            name: x.take(index) if isinstance(x, Tokens) else x[index].float()
+            for name, x in self.experts.items()
+        }
+        return experts, {name: flags[index] for name, flags in self.available.items()}
+
+    def text(self, index: torch.Tensor) -> torch.Tensor:
+        """Tokens of some captions, by their place in `captions`: [n, 1, n_words, dim]."""
+        return self.captions.take(index)[:, None]
+
+    def asked(self, n_captions: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The first captions of every video, in a grid.
+
+        Args:
+            n_captions: columns; 0 for as many as the video with most has.
+
+        Returns:
+            [n, n_captions] places in `captions`, and whether there is such a caption.
+        """
+        counts = np.diff(self.first)
+        column = np.arange(n_captions or counts.max())
+        there = column < counts[:, None]
+        return np.where(there, self.first[:-1, None] + column, 0), there
+
+    def only(self, keep: Sequence[bool] | np.ndarray) -> "ExpertClips":
+        """Some of the videos."""
+        rows = np.flatnonzero(np.asarray(keep))
+        at = torch.from_numpy(rows).to(self.device)
+        picked = np.concatenate([np.arange(self.first[i], self.first[i + 1]) for i in rows])
+        return ExpertClips(
+            videos=tuple(self.videos[i] for i in rows),
+            experts={
+                name: _some(x, rows) if isinstance(x, Tokens) else x[at]
+                for name, x in self.experts.items()
+            },
+            available={name: flags[at] for name, flags in self.available.items()},
+            captions=_some(self.captions, picked),
+            first=np.concatenate([[0], np.cumsum(np.diff(self.first)[rows])]),
+        )
+
+
+def _some(tokens: Tokens, index: np.ndarray) -> Tokens:
+    starts = tokens.starts.cpu().numpy()
+    counts = np.diff(starts)[index]
+    ends = np.cumsum(counts)
+    shift = np.repeat(starts[index] - (ends - counts), counts)
+    rows = torch.from_numpy(np.arange(counts.sum()) + shift)
+    return Tokens(
+        tokens.rows[rows.to(tokens.rows.device)],
+        torch.from_numpy(np.concatenate([[0], ends])).to(tokens.starts.device),
+        tokens.longest,
+    )
+
+
+def from_official(data: OfficialSet, part: str) -> ExpertClips:
+    """The training or the evaluated videos of an opened data set.
+
+    Args:
+        data: from `open_official`.
+        part: "train" or "val"; of "val" every expert is checked for gaps, of "train" the flaky
+            ones are, as in the released loader.
+
+    Raises:
+        FileError: a training video lacks an expert that is not flaky, or a caption has no token.
+    """
+    videos = data.train if part == "train" else data.val
+    text_of = data.training_text if part == "train" else data.asked_text
+    experts, available = {}, {}
+    for name, features in data.experts.items():
+        longest = data.reading.max_tokens[name] if name in data.reading.variable else 0
+        experts[name], available[name] = expert_tensors(features, videos, longest)
+        if part == "train" and name not in data.reading.flaky and not available[name].all():
+            row = int(available[name].argmin())
+            raise FileError(
+                f"training video {videos[row]} lacks {name}, which is not marked as flaky; mark "
+                "it in feat_aggregation, or leave the video out"
+            )
+    texts = [text_of(video) for video in videos]
+    first = np.concatenate([[0], np.cumsum([len(each) for each in texts])])
+    arrays = [tokens for each in texts for tokens in each]
+    captions = caption_tokens(arrays, data.reading.max_tokens["text"])
+    return ExpertClips(tuple(videos), experts, available, captions, first)
+
+
+def caption_tokens(arrays: Sequence[np.ndarray], longest: int) -> Tokens:
+    """One array [n_tokens, dim] a caption -> the first tokens of each."""
+    kept = [tokens[:longest] for tokens in arrays]
+    counts = np.array([len(tokens) for tokens in kept])
+    if not counts.all():
+        raise FileError(f"caption {int(counts.argmin())} has no token; embed it again")
+    starts = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
+    return Tokens(torch.from_numpy(np.concatenate(kept)), starts, longest)
+
+
+def expert_tensors(
+    features: Features, videos: Sequence[str], longest: int = 0
+) -> tuple["torch.Tensor | Tokens", torch.Tensor]:
+    """One expert of some videos, and which have it.
+
+    Args:
+        features: as read.
+        videos: in the order that is wanted.
+        longest: tokens that are kept of each; 0 for experts of one vector.
+
+    Returns:
+        [n, dim], zero where missing, or tokens; and [n] float32 of 0 and 1.
+    """
+    place = np.array([features.index(video) for video in videos])
+    there = torch.from_numpy(features.present[place].astype(np.float32))
+    start = np.where(features.present[place], features.starts[place], 0)
+    counts = np.where(features.present[place], features.starts[place + 1] - start, 0)
+    if not longest:
+        if not ((counts == 1) | ~features.present[place]).all():
+            row = int(np.argmax((counts != 1) & features.present[place]))
+            raise FileError(
+                f"{features.name} of video {videos[row]} has {counts[row]} vectors, expected one; "
+                "aggregate it over time"
+            )
+        out = np.zeros((len(videos), features.dim), dtype=np.float32)
+        out[features.present[place]] = features.rows[start[features.present[place]]]
+        return torch.from_numpy(out), there
+    counts = np.minimum(counts, longest)
+    ends = np.cumsum(counts)
+    rows = np.repeat(start - (ends - counts), counts) + np.arange(counts.sum())
+    starts = torch.from_numpy(np.concatenate([[0], ends]))
+    kept = np.ascontiguousarray(features.rows[rows]).reshape(len(rows), features.dim)
+    return Tokens(torch.from_numpy(kept), starts, longest), there
+
+
+def slices(n: int, size: int) -> Iterator[slice]:
+    """0..n in pieces."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+@torch.no_grad()
+def similarities(
+    model: torch.nn.Module,
+    asking: ExpertClips,
+    captions: np.ndarray,
+    videos: ExpertClips,
+    chunk: int = 2048,
+) -> np.ndarray:
+    """Compare captions with videos, with the model as evaluation has it.
+
+    Args:
+        model: CENet or MNNet, on the clips' device.
+        asking: whose captions are asked.
+        captions: [n] places in `asking.captions`.
+        videos: what is ranked.
+        chunk: captions, and videos, at once.
+
+    Returns:
+        [n, n_videos] float32.
+    """
+    model.eval()
+    out = np.empty((len(captions), len(videos)), dtype=np.float32)
+    ids = torch.from_numpy(captions).to(asking.device)
+    if not hasattr(model, "embed_text"):  # nothing is embedded: all of a chunk goes in at once
+        experts, ind = videos.batch(torch.arange(len(videos), device=videos.device))
+        for part in slices(len(ids), chunk):
+            found = model(experts, ind, asking.text(ids[part]))["cross_view_conf_matrix"]
+            out[part] = found.cpu().numpy()
+        return out
+    video, available = embed_videos(model, videos, chunk)
+    for part in slices(len(ids), chunk):
+        text, weights = model.embed_text(asking.text(ids[part]))
+        out[part] = model.sims(text, weights, video, available).cpu().numpy()
+    return out
+
+
+@torch.no_grad()
+def embed_videos(
+    model: torch.nn.Module, videos: ExpertClips, chunk: int = 2048
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Expert -> [n, dim] of all videos, and [n, n_experts] availability."""
+    parts, flags = [], []
+    for part in slices(len(videos), chunk):
+        index = torch.arange(part.start, part.stop, device=videos.device)
+        experts, ind = videos.batch(index)
+        parts.append(model.embed_videos(experts, ind))
+        flags.append(model.availability(ind))
+    return {m: torch.cat([p[m] for p in parts]) for m in parts[0]}, torch.cat(flags)

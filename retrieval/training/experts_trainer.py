@@ -1,0 +1,456 @@
+"""Expert features and captions in memory -> a trained network of the Collaborative Experts family.
+
+A run can be killed at any time: it goes on from its last whole epoch with the numbers of an
+unbroken one.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from retrieval import checkpoint
+from retrieval.errors import ModelError, SettingsError
+from retrieval.files import write_json, write_jsonl
+from retrieval.losses import distillation, max_margin_ranking
+from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
+from retrieval.models import CEConfig, CENet, MNNet, MNNetConfig, build
+from retrieval.training.expert_clips import ExpertClips, similarities
+from retrieval.training.optimisers import get_optimiser, get_schedule
+
+BEST, LAST, LOG, CONFIG = "trained_model.pth", "last.pth", "log.jsonl", "config.json"
+LOTS = ("own", "official")
+
+
+@dataclass(frozen=True)
+class ExpertSettings:
+    """How a network of the family is trained."""
+
+    epochs: int = 20
+    batch: int = 128  # videos a step, each with one caption drawn by lot
+    optimiser: str = "Ranger"  # see training/optimisers.py
+    optimiser_args: Mapping[str, Any] = field(default_factory=lambda: {"lr": 0.01})
+    schedule: str = "StepLR"  # stepped once an epoch
+    schedule_args: Mapping[str, Any] = field(default_factory=lambda: {"step_size": 1, "gamma": 0.9})
+    margin: float = 0.2  # of the ranking loss, a difference of similarities
+    fix_norm: bool = True  # leaves the diagonal out of that loss
+    n_captions: int = 0  # first captions of a training video to draw from; 0 for all
+    val_captions: int = 1  # captions asked of each validation video
+    select: str = "best"  # epoch by validation Geom, a later one of equals; or "last"
+    lot: str = "own"  # "official": the draws of the released loader in one process
+    seed: int = 0
+    save_every: int = 1  # epochs between saved states; 0 for the end alone
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2 or self.save_every < 0:
+            raise SettingsError(
+                f"expected epochs >= 1, batch >= 2, save_every >= 0, got {self.epochs}, "
+                f"{self.batch} and {self.save_every}"
+            )
+        if self.lot not in LOTS or self.select not in ("best", "last"):
+            raise SettingsError(
+                f"lot must be own or official and select best or last, got {self.lot!r} and "
+                f"{self.select!r}"
+            )
+
+    @staticmethod
+    def from_official(config: Mapping[str, Any], seed: int = 0) -> "ExpertSettings":
+        """What the sections of a resolved official config say.
+
+        Raises:
+            SettingsError: a value that is not supported, or a section is missing.
+        """
+        try:
+            loader, trainer = config["data_loader"]["args"], config["trainer"]
+            optimiser, schedule = config["optimizer"], config["lr_scheduler"]
+            loss = config["loss"]
+            epochs, batch = trainer["epochs"], loader["batch_size"]
+        except (KeyError, TypeError) as error:
+            raise SettingsError(f"the config lacks {error}; add it") from error
+        if loss.get("type") != "MaxMarginRankingLoss":
+            raise SettingsError(f"unknown loss {loss.get('type')!r}; give MaxMarginRankingLoss")
+        if loader.get("text_dropout"):
+            raise SettingsError("text_dropout is not supported in training; set it to 0")
+        limited = loader.get("restrict_train_captions", 0)
+        return ExpertSettings(
+            epochs=epochs,
+            batch=batch,
+            optimiser=optimiser["type"],
+            optimiser_args=dict(optimiser.get("args", {})),
+            schedule=schedule["type"],
+            schedule_args=dict(schedule.get("args", {})),
+            margin=loss.get("args", {}).get("margin", 1),
+            fix_norm=loss.get("args", {}).get("fix_norm", True),
+            # The released code restricts captions of this data set only.
+            n_captions=limited if loader.get("dataset_name") == "MSRVTT" else 0,
+            val_captions=loader.get("num_test_captions", 1),
+            select="last" if config.get("eval_mode") == "fixed_num_epochs" else "best",
+            lot="official",
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What one teacher says of the training clips, its experts side by side."""
+
+    video: torch.Tensor  # [n, dim]
+    text: torch.Tensor  # [n_captions, dim], weighted beforehand by the teacher's weights
+
+    def sims(self, captions: torch.Tensor, videos: torch.Tensor) -> torch.Tensor:
+        """[n, n] similarities of a batch, as the teacher's stored vectors give them."""
+        return self.text[captions].float() @ self.video[videos].float().T
+
+
+def seeded(config: CEConfig | MNNetConfig, seed: int) -> CENet | MNNet:
+    """A network with the fresh parameters of a seed."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return build(config)
+
+
+class ExpertsTrainer:
+    """One run."""
+
+    def __init__(
+        self,
+        model: CENet | MNNet,
+        train: ExpertClips,
+        val: ExpertClips | None,
+        settings: ExpertSettings,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        teachers: Sequence[Taught] = (),
+        masks: np.ndarray | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Prepare, and read the last state if there is one.
+
+        Args:
+            model: with the parameters to start from; moved to the clips' device.
+            train: what is learned from.
+            val: what tells the best epoch; None takes the last.
+            settings: how it is trained.
+            folder: of the run; keeps the last and the best checkpoint and the log.
+            config: what rebuilds the model, kept with the weights; a state is only continued
+                under an equal one.
+            teachers: of the training clips and their captions.
+            masks: [n_captions] bool, training captions that may be drawn; None for all.
+            report: takes a line of progress after each epoch.
+
+        Raises:
+            ModelError: the folder's state belongs to another run.
+        """
+        self.train, self.val, self.settings, self.folder = train, val, settings, Path(folder)
+        self.config = {**config, "settings": asdict(settings)}
+        self.teachers, self.report = teachers, report
+        self.model = model.to(train.device)
+        if isinstance(model, CENet):
+            model.checks_input = False  # the clips were looked at when they were made
+        self.optimiser = get_optimiser(
+            settings.optimiser, model.parameters(), settings.optimiser_args
+        )
+        self.schedule = get_schedule(settings.schedule, self.optimiser, settings.schedule_args)
+        self.lot = (OfficialLot if settings.lot == "official" else Lot)(
+            allowed_captions(train, settings.n_captions, masks), settings
+        )
+        self.epoch = 0  # whole epochs done
+        self.elapsed_s = 0.0  # of those
+        self.curves: list[dict[str, float]] = []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.board = _tensorboard(self.folder) if settings.save_every else None
+        if (self.folder / LAST).exists():
+            self._resume()
+
+    def run(self) -> dict[str, float]:
+        """Train to the end; afterwards the model has the weights of the epoch that counts.
+
+        Returns:
+            that epoch's row of the log.
+        """
+        if self.epoch:
+            self.report(f"goes on after epoch {self.epoch}")
+        while self.epoch < self.settings.epochs:
+            self.one_epoch()
+        if self.settings.save_every:
+            self.model.load_state_dict(read_checkpoint(self.folder / BEST)["state_dict"])
+        else:
+            self.model.load_state_dict(self._best_weights)
+            checkpoint.save_state(self.folder / BEST, self._checkpoint(self.best, optimiser=False))
+            write_jsonl(self.folder / LOG, self.curves)
+        write_json(self.folder / CONFIG, self.config)
+        return self.best
+
+    def one_epoch(self) -> None:
+        """Train an epoch, validate, and keep what is needed to go on."""
+        self._train_epoch()
+        is_best, every = self.best is self.curves[-1], self.settings.save_every
+        if every == 0:
+            if is_best:
+                self._best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+            return
+        if is_best:  # first, since a state is only right beside the best weights up to there
+            checkpoint.save_state(self.folder / BEST, self._checkpoint(self.curves[-1]))
+        if is_best or self.epoch % every == 0 or self.epoch == self.settings.epochs:
+            self._save()
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The row of the epoch that counts."""
+        if self.val is None or self.settings.select == "last":
+            return self.curves[-1]
+        return max(self.curves, key=lambda row: (row["val_t2v_Geom"], row["epoch"]))
+
+    def _train_epoch(self) -> None:
+        began = time.monotonic()
+        self.model.train()
+        device, size = self.train.device, self.settings.batch
+        videos, captions = (torch.from_numpy(a).to(device) for a in self.lot.draw(self.epoch))
+        total, n_steps = torch.zeros((), device=device), 0
+        starts = range(0, len(videos), size)
+        for start in tqdm(starts, f"epoch {self.epoch + 1}", leave=False, disable=None):
+            if len(videos) - start < 2:
+                break  # one video has no negatives and no batch statistics
+            part = slice(start, start + size)
+            total += self._step(videos[part], captions[part])
+            n_steps += 1
+        loss = total.item() / n_steps
+        trained_s = time.monotonic() - began
+        self.epoch += 1
+        row = {
+            "epoch": self.epoch,
+            "loss": loss,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            **self.validate(),
+        }
+        self.schedule.step()
+        self.elapsed_s += time.monotonic() - began
+        self.curves.append(row)
+        for name, value in row.items() if self.board else ():
+            self.board.add_scalar(name, value, self.epoch)
+        shown = ""
+        if self.val is not None:
+            shown = (
+                f", validation R@1 {row['val_t2v_R@1']:.1f} R@10 {row['val_t2v_R@10']:.1f} "
+                f"Geom {row['val_t2v_Geom']:.1f}"
+            )
+        self.report(f"epoch {self.epoch}: loss {loss:.4f}{shown}, {1e3 * trained_s / n_steps:.1f} "
+                    f"ms/step")  # fmt: skip
+
+    def _step(self, videos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
+        """One step; gives the loss without waiting for it."""
+        experts, ind = self.train.batch(videos)
+        self.optimiser.zero_grad(set_to_none=True)
+        sims = self.model(experts, ind, self.train.text(captions))["cross_view_conf_matrix"]
+        loss = max_margin_ranking(sims, self.settings.margin, self.settings.fix_norm)
+        if self.teachers:
+            loss = loss + distillation(sims, [t.sims(captions, videos) for t in self.teachers])
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def validate(self) -> dict[str, float]:
+        """Figures of the validation clips, by name."""
+        if self.val is None:
+            return {}
+        captions, there = self.val.asked(self.settings.val_captions)
+        sims = similarities(self.model, self.val, captions.ravel(), self.val)
+        if not np.isfinite(sims).all():
+            raise ModelError(
+                f"the similarities of epoch {self.epoch} are not finite; lower the learning rate"
+            )
+        found = {
+            "t2v": summarise(t2v_ranks(sims, mask=there)),
+            "v2t": summarise(v2t_ranks(sims, mask=there)),
+        }
+        return {f"val_{d}_{name}": v for d, each in found.items() for name, v in each.items()}
+
+    def _checkpoint(self, row: Mapping[str, float], optimiser: bool = True) -> dict[str, Any]:
+        """The model as it is now, as official checkpoints, but with a plain dict as `config`."""
+        state = {
+            "arch": type(self.model).__name__,
+            "epoch": row["epoch"],
+            "state_dict": {k: v.cpu() for k, v in self.model.state_dict().items()},
+            "monitor_best": self.best.get("val_t2v_Geom", 0.0),
+            "config": self.config,
+        }
+        return {**state, "optimizer": self.optimiser.state_dict()} if optimiser else state
+
+    def _save(self) -> None:
+        on_gpu = self.train.device.type == "cuda"
+        state = {
+            **self._checkpoint(self.curves[-1]),
+            "schedule": self.schedule.state_dict(),
+            "lot": self.lot.state(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.train.device) if on_gpu else None,
+            "elapsed_s": self.elapsed_s,
+            "curves": self.curves,
+        }
+        checkpoint.save_state(self.folder / LAST, state)
+        write_jsonl(self.folder / LOG, self.curves)
+
+    def _resume(self) -> None:
+        state = checkpoint.load_state(self.folder / LAST)
+        if state.get("config") != self.config:
+            raise ModelError(
+                f"{self.folder.name}/{LAST} belongs to a run with other settings; name another "
+                "--out, or delete it"
+            )
+        self.model.load_state_dict(state["state_dict"])
+        self.optimiser.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.lot.restore(state["lot"])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] is not None and self.train.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.train.device)
+        self.epoch, self.elapsed_s = state["epoch"], state["elapsed_s"]
+        self.curves = state["curves"]
+
+
+# ---- drawing by lot ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Allowed:
+    """Which captions of each training video may be drawn."""
+
+    captions: np.ndarray  # places in the clips' captions, video by video
+    first: np.ndarray  # [n + 1], where each video's begin
+    masked: bool  # whether some are left out by a mask
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+
+def allowed_captions(
+    clips: ExpertClips, limit: int = 0, masks: np.ndarray | None = None
+) -> Allowed:
+    """Captions that may be drawn.
+
+    Args:
+        clips: training clips.
+        limit: only the first so many of a video; 0 for all.
+        masks: [n_captions] bool; None for all.
+
+    Raises:
+        SettingsError: the masks leave a video without captions, or are of another length.
+    """
+    counts = np.diff(clips.first)
+    owner = np.repeat(np.arange(len(clips)), counts)
+    number = np.arange(len(owner)) - clips.first[:-1][owner]
+    keep = number < limit if limit else np.ones(len(owner), dtype=bool)
+    if masks is not None:
+        if len(masks) != len(keep):
+            raise SettingsError(
+                f"the caption masks have {len(masks)} elements for {len(keep)} captions; make "
+                "them again"
+            )
+        keep &= masks
+    left = np.bincount(owner[keep], minlength=len(clips))
+    if not left.all():
+        raise SettingsError(
+            f"the caption masks leave video {clips.videos[int(left.argmin())]} without a caption; "
+            "keep one, or leave the video out of the training list"
+        )
+    first = np.concatenate([[0], np.cumsum(left)])
+    return Allowed(np.flatnonzero(keep), first, masks is not None)
+
+
+class Lot:
+    """What is drawn in an epoch depends on seed and epoch alone, so there is no state to keep."""
+
+    def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
+        self.allowed, self.settings = allowed, settings
+
+    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Videos in the order of an epoch, and a caption of each, by its place."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        order = rng.permutation(len(self.allowed))
+        first, counts = self.allowed.first[:-1][order], np.diff(self.allowed.first)[order]
+        return order, self.allowed.captions[first + (rng.random(len(order)) * counts).astype(int)]
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing to do."""
+
+
+class OfficialLot:
+    """Draws what the released loader draws in one process, from generators of the same seed.
+
+    The order of videos comes from torch's own loader and so from its global generator; for each
+    video, in order, numpy draws a caption by `choice` and then a number that text dropout would
+    use.
+    """
+
+    def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
+        self.allowed, self.settings = allowed, settings
+        self.rng = np.random.RandomState(settings.seed)
+
+    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Lot`."""
+        loader = torch.utils.data.DataLoader(
+            range(len(self.allowed)), self.settings.batch, shuffle=True, collate_fn=list
+        )
+        order = np.array([i for batch in loader for i in batch])
+        captions = np.empty_like(order)
+        for place, video in enumerate(order):
+            start, stop = self.allowed.first[video : video + 2]
+            n = stop - start  # of one, as where captions are fused, no number is drawn
+            # There with zeros between for captions that are masked, which moves no other one.
+            chances = np.full(n, 1 / n) if self.allowed.masked else None
+            captions[place] = self.allowed.captions[
+                start + self.rng.choice(n, size=1, p=chances)[0]
+            ]
+            self.rng.random_sample()
+        return order, captions
+
+    def state(self) -> dict[str, Any]:
+        """Of numpy's generator, as plain data."""
+        name, keys, *rest = self.rng.get_state()
+        return {"name": name, "keys": keys.tolist(), "rest": rest}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a state was taken."""
+        keys = np.array(state["keys"], dtype=np.uint32)
+        self.rng.set_state((state["name"], keys, *state["rest"]))
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours: arch, epoch, state_dict, monitor_best, config.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ModelError: damaged, or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path.name}; train first")
+    state = checkpoint.load_state(path)
+    missing = sorted({"arch", "state_dict", "config"} - set(state))
+    if missing:
+        raise ModelError(f"{path.name} lacks {', '.join(missing)}; give a checkpoint of training")
+    return state
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A writer of TensorBoard's event files where it is installed, else None."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
