@@ -42,6 +42,8 @@ FLOORS = {
     "retrieval.unpacking": 1,
     "retrieval.fetching": 1,
     "retrieval.datasets": 1,
+    "retrieval.experts": 1,
+    "retrieval.experts.library": 3,
     "retrieval.checkpoint": 2,
     "retrieval.losses": 2,
     "retrieval.models": 2,

@@ -96,6 +96,23 @@ class ClipEncoder:
                 found.append(text_features(self.model, tokens.to(self.device)).float().cpu())
         return unit_rows(torch.cat(found).numpy(), "text embeddings")
 
+    def encode_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """The text tower's states at every token of each sentence, before they become one.
+
+        The state at the start token is left out: what follows does not change it.
+
+        Raises:
+            ModelError: the model's text tower is not read at its end token.
+        """
+        found: list[np.ndarray] = []
+        for start in range(0, len(texts), _BATCH):
+            tokens = self.tokenizer(list(texts[start : start + _BATCH]))
+            with self._computing(len(tokens) * self._n_numbers):
+                states, ends = token_states(self.model, tokens.to(self.device))
+                states = states.float().cpu().numpy()
+            found += [one[1 : end + 1] for one, end in zip(states, ends.tolist(), strict=True)]
+        return found
+
     def encode_videos(self, videos: Iterable[np.ndarray]) -> np.ndarray:
         """Embed videos, a batch of frames at a time; the videos may come from a generator.
 
@@ -231,20 +248,36 @@ def text_features(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
     Where attention is causal and the sentence is read at its end token, the padding behind the
     longest sentence changes nothing; it is left out, which saves most of the time.
     """
-    mask = getattr(model, "attn_mask", None)
-    if mask is None or getattr(model, "text_pool_type", "") != "argmax":
+    if not _reads_at_end(model):
         return F.normalize(model.encode_text(tokens), dim=-1)
-    ends = tokens.argmax(dim=-1)  # the end token has the highest number
-    length = int(ends.max()) + 1
-    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
-    x = model.transformer(x, attn_mask=mask[:length, :length])
-    x = model.ln_final(x)[torch.arange(len(x), device=x.device), ends]
+    x, ends = token_states(model, tokens)
+    x = x[torch.arange(len(x), device=x.device), ends]
     projection = model.text_projection
     if isinstance(projection, torch.nn.Linear):
         x = projection(x)
     elif projection is not None:
         x = x @ projection
     return F.normalize(x, dim=-1)
+
+
+def token_states(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """States of a text tower: [n, context] tokens -> [n, longest, width], and each one's end [n].
+
+    Raises:
+        ModelError: the tower is not causal and read at its end token.
+    """
+    if not _reads_at_end(model):
+        raise ModelError("this model's text tower has no states of its own to give; take another")
+    ends = tokens.argmax(dim=-1)  # the end token has the highest number
+    length = int(ends.max()) + 1
+    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    return model.ln_final(x), ends
+
+
+def _reads_at_end(model: torch.nn.Module) -> bool:
+    mask = getattr(model, "attn_mask", None)
+    return mask is not None and getattr(model, "text_pool_type", "") == "argmax"
 
 
 # ---- building and loading ------------------------------------------------------------------------

@@ -1,0 +1,160 @@
+"""A sentence -> one vector a word, as networks of experts take captions; live and stored alike."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from retrieval.encoders import get_encoder
+from retrieval.encoders.clip import words_of
+from retrieval.errors import ModelError
+from retrieval.files import read_json, write_json, write_npy
+from retrieval.formats import read_npy
+
+SETTINGS, WORDS, VECTORS = "encoder.json", "words.txt", "vectors.npy"
+
+
+class TokenEncoder(Protocol):
+    """Turns sentences into tokens."""
+
+    name: str
+    dim: int
+
+    def encode(self, caption: str) -> np.ndarray:
+        """[n_tokens, dim] float32, one token or more."""
+        ...
+
+    def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
+        """The same for many at once."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `load_tokens` needs."""
+        ...
+
+
+class _OneByOne:
+    """For encoders that gain nothing from batches."""
+
+    def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
+        """The tokens of each."""
+        return [self.encode(caption) for caption in captions]
+
+
+class WordVectors(_OneByOne):
+    """A vector looked up for each known word; the mean of all where none is known."""
+
+    def __init__(self, words: Sequence[str], vectors: np.ndarray, name: str = "words") -> None:
+        self.name, self.dim = name, vectors.shape[1]
+        self.words, self.vectors = list(words), vectors.astype(np.float32)
+        self._place = {word: i for i, word in enumerate(self.words)}
+
+    def encode(self, caption: str) -> np.ndarray:
+        """Tokens of the words in order, unknown ones left out."""
+        known = self.look_up(words_of(caption))
+        return known if len(known) else self.vectors.mean(axis=0, keepdims=True)
+
+    def look_up(self, words: Sequence[str]) -> np.ndarray:
+        """[n_known, dim]; none is a possible answer here."""
+        return self.vectors[[self._place[word] for word in words if word in self._place]]
+
+    def save(self, folder: Path) -> None:
+        """Write words and vectors."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WORDS).write_text("".join(f"{word}\n" for word in self.words), encoding="utf-8")
+        write_npy(folder / VECTORS, self.vectors.astype(np.float16))
+        write_json(folder / SETTINGS, {"kind": "words", "name": self.name})
+
+
+class LetterVectors(_OneByOne):
+    """Nothing learned: a word is the sum of random vectors, one for each three letters in a row.
+
+    Words spelled alike are alike, no word is unknown, and no meaning is in it.
+    """
+
+    def __init__(self, dim: int = 32, name: str = "letters") -> None:
+        self.name, self.dim = name, dim
+        self._word = lru_cache(maxsize=20_000)(self._spelled)
+
+    def encode(self, caption: str) -> np.ndarray:
+        """One unit token a word; a sentence without words is one token of zeros."""
+        words = words_of(caption)
+        if not words:
+            return np.zeros((1, self.dim), np.float32)
+        return np.stack([self._word(word) for word in words])
+
+    def _spelled(self, word: str) -> np.ndarray:
+        marked = f"<{word}>"
+        total = np.zeros(self.dim, np.float32)
+        for i in range(len(marked) - 2):
+            digest = hashlib.shake_128(marked[i : i + 3].encode()).digest(-(-self.dim // 8))
+            bits = np.unpackbits(np.frombuffer(digest, np.uint8))[: self.dim]
+            total += 2.0 * bits - 1.0
+        return total / max(float(np.linalg.norm(total)), 1e-12)
+
+    def save(self, folder: Path) -> None:
+        """Write the length of a vector."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / SETTINGS, {"kind": "letters", "name": self.name, "dim": self.dim})
+
+
+class ClipTokens:
+    """States of an open_clip text tower at every token, the start token left out."""
+
+    def __init__(self, model: str = "animations-clip", name: str = "clip") -> None:
+        self.name, self.model = name, model
+        self.encoder = get_encoder(model, device="cpu")
+        self.dim = self.encode("a").shape[1]
+
+    def encode(self, caption: str) -> np.ndarray:
+        """States of the caption's tokens and of its end."""
+        return self.encode_all([caption])[0]
+
+    def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
+        """The same for many at once."""
+        return self.encoder.encode_tokens(captions)
+
+    def save(self, folder: Path) -> None:
+        """Write which model it is and the digest it must have."""
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"kind": "clip", "name": self.name, "model": self.model}
+        write_json(folder / SETTINGS, {**about, "digest": self.encoder.digest})
+
+
+def load_tokens(folder: str | Path) -> TokenEncoder:
+    """Load a text encoder that was saved.
+
+    Raises:
+        ModelError: there is none, of an unknown kind, or its model has other weights by now.
+    """
+    folder = Path(folder)
+    if not (folder / SETTINGS).is_file():
+        raise ModelError(
+            f"there is no text encoder {folder.name}: {SETTINGS} is missing; make it with "
+            "`python -m retrieval animations --experts OUT`"
+        )
+    about = read_json(folder / SETTINGS)
+    kind = about.get("kind")
+    if kind == "words":
+        words = (folder / WORDS).read_text(encoding="utf-8").split()
+        vectors = read_npy(folder / VECTORS)
+        if vectors.ndim != 2 or len(vectors) != len(words):
+            raise ModelError(
+                f"{folder.name} has {len(words)} words and vectors of shape {vectors.shape}; "
+                "make it again"
+            )
+        return WordVectors(words, vectors, about["name"])
+    if kind == "letters":
+        return LetterVectors(about["dim"], about["name"])
+    if kind != "clip":
+        raise ModelError(f"{folder.name} is of unknown kind {kind!r:.40}; make it again")
+    loaded = ClipTokens(about["model"], about["name"])
+    if loaded.encoder.digest != about["digest"]:
+        raise ModelError(
+            f"{about['model']} has other weights than {folder.name} was made with; make its text "
+            "features again"
+        )
+    return loaded
