@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-texts",
         action="store_true",
-        help="with --experts: leave out the text features, about 1.2 GB for all splits; the same "
+        help="with --experts: leave out the text features, about 1.5 GB for all splits; the same "
         "command without it adds them",
     )
     parser.add_argument(

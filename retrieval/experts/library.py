@@ -47,6 +47,7 @@ MANIFEST = "experts.json"
 PARTS = "parts"  # finished dozens; the tree is whole without them
 TEXT_ENCODERS = "text_encoders"  # live ones, for typed queries
 _PART = 25  # clips in one file
+_CAPTIONED = 25  # clips whose captions are encoded together
 _FIXED = ("rgb.clip.0", "motion.flow.0", "scene.layout.0")
 _SMALL = 4  # film pixels to one of motion and scene
 _GREY = np.array([0.3, 0.59, 0.11], np.float32)
@@ -265,13 +266,16 @@ def _text_encoders(out: Path, words: WordVectors) -> Iterator[TokenEncoder]:
 
 def _text_features(encoder: TokenEncoder, clips: Sequence[Clip]) -> dict[str, list[np.ndarray]]:
     """Tokens of every caption; captions that are the same share one array."""
-    features, of_caption = {}, {}
-    for clip in tqdm(clips, desc=f"text {encoder.name}", unit="clip"):
-        new = [text for text in dict.fromkeys(clip.captions) if text not in of_caption]
-        tokens = (one.astype(np.float16) for one in encoder.encode_all(new))
-        of_caption.update(zip(new, tokens, strict=True))
-        features[clip.id] = [of_caption[text] for text in clip.captions]
-    return features
+    of_caption: dict[str, np.ndarray] = {}
+    with tqdm(total=len(clips), desc=f"text {encoder.name}", unit="clip") as bar:
+        for start in range(0, len(clips), _CAPTIONED):
+            some = clips[start : start + _CAPTIONED]
+            new = dict.fromkeys(text for clip in some for text in clip.captions)
+            new = [text for text in new if text not in of_caption]
+            tokens = (one.astype(np.float16) for one in encoder.encode_all(new))
+            of_caption.update(zip(new, tokens, strict=True))
+            bar.update(len(some))
+    return {clip.id: [of_caption[text] for text in clip.captions] for clip in clips}
 
 
 # ---- files ---------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ def flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Estimate how each pixel of `before` moves to its place in `after`.
 
     In the window around a pixel, with the gradient g of `before` and the difference d to `after`
-    warped by the shift v so far, v grows by (sum g g' + noise)^-1 sum g d.
+    warped by v, the shift so far averaged over the window, v grows by
+    (mean g g' + noise)^-1 mean g d.
 
     Args:
         before: [n, height, width] grey levels 0..255.
@@ -45,6 +46,8 @@ def flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         xx, yy = xx + _NOISE, yy + _NOISE
         determinant = xx * yy - xy * xy
         for _ in range(ROUNDS):
+            # Neighbours that are warped each their own way drive each other off; the mean holds.
+            shift = np.stack([_window(shift[..., i]) / n for i in (0, 1)], axis=-1)
             difference = one - _warped(other, shift)
             dx, dy = (_window(part) / n for part in (gx * difference, gy * difference))
             step = np.stack([yy * dx - xy * dy, xx * dy - xy * dx], axis=-1)

@@ -29,7 +29,8 @@ _SHORT = 8  # pixels a word read as one picture is tall at least
 _SQUEEZE = 1.28  # factor by which it may be wider or narrower than the font has it
 _WHOLE_FIT = 0.72  # likeness that makes it a word
 _LEAD = 0.08  # and by how much it is more alike than any other
-_NUMBER_FIT = 0.88  # likeness of every digit of a number
+_NUMBER_FIT = 0.88  # mean likeness that makes a number of up to three digits
+_DIGIT_FIT = 0.75  # likeness that each of its digits has at least
 
 
 class Reader:
@@ -93,7 +94,7 @@ class Reader:
             word = self._as_word(letters[start:stop]) or self._as_whole(ink, line[start:stop])
             if word is not None:
                 found.append(word)
-            elif stop - start <= 3 and digits[start:stop].max(axis=1).min() > _NUMBER_FIT:
+            elif stop - start <= 3 and _is_number(digits[start:stop].max(axis=1)):
                 found.append("".join(DIGITS[i] for i in digits[start:stop].argmax(axis=1)))
         return found if set(found) - {"1", "11"} else []  # posts
 
@@ -125,6 +126,10 @@ class Reader:
         others = alike[owners != owners[best]]
         lead = alike[best] - (others.max() if len(others) else 0.0)
         return self._words[owners[best]] if alike[best] > _WHOLE_FIT and lead > _LEAD else None
+
+
+def _is_number(fit: np.ndarray) -> bool:
+    return fit.mean() > _NUMBER_FIT and fit.min() > _DIGIT_FIT
 
 
 def _halved(grey: np.ndarray) -> np.ndarray:

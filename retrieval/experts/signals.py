@@ -141,6 +141,6 @@ def _name(note: Note, found: list[Note], n_pitches: int) -> str | None:
 
 
 def _is_regular(starts_s: list[float]) -> bool:
-    """Whether three strokes or more follow each other evenly."""
+    """Whether four strokes or more follow each other evenly."""
     gaps = np.diff(starts_s)
-    return len(gaps) > 1 and float(gaps.std()) < 0.15 * float(gaps.mean())
+    return len(gaps) > 2 and float(gaps.std()) < 0.1 * float(gaps.mean())
