@@ -144,7 +144,7 @@ def _ranks_of_rows(
         ranks[:, at] = ranks_in(block, own)
         if k:
             best[:, at] = top_k(block, k)
-            best_scores[:, at] = np.take_along_axis(block, best[0, at], axis=1)
+            best_scores[:, at] = block[np.arange(len(block))[:, None], best[0, at]]
         if not biases:
             return
         first = best[0, at, 0] if k else block.argmax(axis=1)
@@ -153,13 +153,13 @@ def _ranks_of_rows(
             if not gate.any():
                 continue
             shift = bias.centred_of(first).astype(block.dtype, copy=False)
-            scores = parallel.scratch("_ranks_of_rows", block.shape, block.dtype)
+            scores = parallel.scratch_rows("_ranks_of_rows", block.shape, block.dtype)
             np.subtract(block, shift, out=scores)
             np.copyto(ranks[i, at], ranks_in(scores, own), where=gate)
             if k:
                 found = top_k(scores, k)
                 np.copyto(best[i, at], found, where=gate[:, None])
-                found = np.take_along_axis(scores, found, axis=1)
+                found = scores[np.arange(len(scores))[:, None], found]
                 np.copyto(best_scores[i, at], found, where=gate[:, None])
 
     for_each_block(sims, chosen, look_at, first_row)

@@ -91,21 +91,26 @@ def _best_of_groups(flat: np.ndarray, k: int) -> np.ndarray | None:
     n_groups = max(n // GROUP, 2 * k)
     size = n // n_groups
     maxima = flat[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
-    bound = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k, None]
-    is_likely = None
-    if flat.size <= 2 * parallel.BLOCK:
-        is_likely = parallel.scratch("_best_of_groups", flat.shape, bool)
-    likely = np.flatnonzero(np.greater_equal(flat, bound, out=is_likely))
+    maxima.partition(n_groups - k, axis=1)
+    bound = maxima[:, n_groups - k, None]
+    across = -(-n // parallel.LINE) * parallel.LINE
+    if n_rows * n <= 2 * parallel.BLOCK:
+        is_likely = parallel.scratch("_best_of_groups", (n_rows, across), bool)
+    else:
+        is_likely = np.empty((n_rows, across), bool)
+    is_likely[:, n:] = False  # the gap to the next row
+    np.greater_equal(flat, bound, out=is_likely[:, :n])
+    likely = np.flatnonzero(is_likely)
     if len(likely) > 8 * k * n_rows:
         return None
-    row, column = np.divmod(likely, n)
-    n_likely = np.bincount(row, minlength=n_rows)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(n_likely) - n_likely, n_likely)
-    scores = np.full((n_rows, n_likely.max(initial=k)), -np.inf, flat.dtype)
-    columns = np.zeros(scores.shape, dtype=np.int64)
-    scores[row, place], columns[row, place] = flat[row, column], column
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # of equal ones the lowest column
-    return np.take_along_axis(columns, order, axis=1)
+    row, column = np.divmod(likely, across)
+    start = np.searchsorted(row, np.arange(n_rows + 1))
+    width = int(np.diff(start).max(initial=k))
+    place = np.arange(len(row)) + (width * np.arange(n_rows) - start[:-1])[row]
+    negative = np.full((n_rows, width), np.inf, flat.dtype)  # so that the best come first
+    negative.ravel()[place] = -flat[row, column]
+    order = np.argsort(negative, axis=1, kind="stable")[:, :k]  # of equal ones the lowest column
+    return column[start[:-1, None] + order]
 
 
 def _best_by_partition(flat: np.ndarray, k: int) -> np.ndarray:

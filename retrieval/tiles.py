@@ -69,6 +69,7 @@ def for_each_block(
             in a file; safe to be read by several threads.
         chosen: ascending row numbers; `at` is a slice of them.
         take_in: safe to be called by several threads at once, each with a `chosen` of its own.
+            A block is valid until the next one is asked for.
         first_row: number of the first row in the matrix that these are a part of.
 
     Raises:
@@ -83,12 +84,13 @@ def for_each_block(
             block = read(start, stop)
             if len(block) > at.stop - at.start:
                 block = block[chosen[at] - start]
-            block = np.ascontiguousarray(block)
             block = as_sims(block)
             if not is_finite(block):
                 for number, row in zip(chosen[at], block, strict=True):
                     check_block(row[None], first_row=first_row + int(number))
-            take_in(at, block)
+            copy = parallel.scratch_rows("for_each_block", block.shape, block.dtype)
+            copy[:] = block
+            take_in(at, copy)
 
     parallel.for_each(work, parallel.bands(len(chosen), n_gallery))
 
