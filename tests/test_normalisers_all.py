@@ -17,6 +17,7 @@ from retrieval.normalisers import (
     get_normaliser,
     normalise,
     parse_spec,
+    sinkhorn,
 )
 from retrieval.similarity import SimTiles
 from tests import reference
@@ -298,15 +299,40 @@ class CountedTiles(SimTiles):
             yield rows, columns, block
 
 
-def test_all_that_need_one_look_share_one_pass(rng):
+def test_all_that_need_one_look_share_one_pass(rng, monkeypatch):
     given = matrices(rng)
     tiles = CountedTiles(given.bank_texts, given.videos, 4, 5)
     fit_all(
         [parse_spec(spec) for spec in ("none", "qbnorm", "csls", "nnn", "dn", *MORE[:5])], tiles
     )
     assert tiles.n_made == 1
-    fit_all([parse_spec(f"sinkhorn:beta={beta}:iterations=4") for beta in (10, 20, 30)], tiles)
-    assert tiles.n_made == 1 + 1 + 2 * 4  # k-occurrence, then two half-steps a round
+    balanced = [parse_spec(f"sinkhorn:beta={beta}:iterations=4") for beta in (10, 20, 30)]
+    tiles.n_made = 0
+    fit_all(balanced, tiles)
+    assert tiles.n_made == 2  # k-occurrence, then the powers
+    monkeypatch.setattr(sinkhorn, "HELD_CELLS", 0)
+    tiles.n_made = 0
+    fit_all(balanced, tiles)
+    assert tiles.n_made == 1 + 2 * 4  # k-occurrence, then two half-steps a round
+
+
+@pytest.mark.parametrize(
+    ("spec", "held"),
+    [
+        ("sinkhorn", True),
+        ("sinkhorn:beta=200", False),
+        ("dbsn:captions_first=no", True),
+        ("hnn:beta=5:tolerance=1e-12", True),
+    ],
+)
+def test_held_powers_give_the_bias_of_tiles_gone_through_anew(rng, monkeypatch, spec, held):
+    given, normaliser = evidence_of(matrices(rng)), parse_spec(spec)
+    one_go = normaliser.fit(given).values
+    monkeypatch.setattr(sinkhorn, "HELD_CELLS", 0)
+    anew = normaliser.fit(given).values
+    assert anew.dtype == np.float64
+    np.testing.assert_allclose(one_go, anew, rtol=0, atol=1e-10)
+    assert held or (one_go == anew).all()
 
 
 @pytest.mark.parametrize("spec", ADDITIVE)

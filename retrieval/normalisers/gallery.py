@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retrieval.errors import SettingsError
-from retrieval.normalisers.asks import Nearest, NearestItems, PairSum, TopItems
+from retrieval.normalisers.asks import NearestItems, PairSum
 from retrieval.normalisers.base import Evidence, check_count, check_share
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.normalisers.lasting import Nearest, TopItems
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import LogMean, TopItems
 from retrieval.normalisers.base import Evidence, check_count, check_positive
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.normalisers.lasting import LogMean, TopItems
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import Mean, Moments, TopItems
+from retrieval.normalisers.asks import Moments
 from retrieval.normalisers.base import Evidence, check_fits, check_share
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.normalisers.lasting import Mean, TopItems
 from retrieval.similarity import check_sims
 
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import Nearest, TopItems
 from retrieval.normalisers.base import (
     Evidence,
     check_cosines,
@@ -17,6 +16,7 @@ from retrieval.normalisers.base import (
     check_share,
 )
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.normalisers.lasting import Nearest, TopItems
 from retrieval.similarity import check_sims
 
 HEAP_COST = "one pass over the bank, `neighbours` numbers kept per item"

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import TopItems
 from retrieval.normalisers.base import Evidence
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, votes_knob
+from retrieval.normalisers.lasting import TopItems
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,25 @@
         bias[j] = -log(v[j]) / beta
 
 Everything is kept as logarithms, and the tiles are gone through anew for every half-step, so the
-matrix is never whole. The half-step of the items from equal captions is the inverted softmax.
+matrix is never whole; only of a small one are the powers worked out once and held. The half-step of
+the items from equal captions is the inverted softmax.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from retrieval.normalisers.asks import LogSum, TopItems
+from retrieval.normalisers.asks import LogSum, Whole
 from retrieval.normalisers.base import Evidence, check_count, check_positive, check_share
 from retrieval.normalisers.fitting import Fitting, Normaliser, bias_of, knob, votes_knob
+from retrieval.normalisers.lasting import TopItems
+
+HELD_CELLS = 2**24  # similarities whose powers are held in double precision, 128 MB
+# No |beta * x| of those is larger: weights differ by no more than twice as much among items, three
+# times among captions, and so all products have room in double precision, exp(709).
+HELD_POWER = 100
 
 
 @dataclass(frozen=True)
@@ -64,21 +71,47 @@ class Sinkhorn(Normaliser):
         """[n_gallery] log v after the last round."""
         n_bank = evidence.bank_sims.shape[0]
         widths = [getattr(evidence, name).shape[1] for name in self.balanced]
+        powers = yield from self._powers(n_bank * sum(widths), beta)
         log_u, log_v = np.zeros(n_bank), [np.zeros(width) for width in widths]
         for n in range(self.iterations):
             if n > 0 or self.captions_first:
-                sums = yield tuple(
-                    LogSum(beta, log, "columns", name)
-                    for name, log in zip(self.balanced, log_v, strict=True)
-                )
+                sums = yield from self._log_sums(powers, beta, log_v, "columns")
                 log_u = np.log(sum(widths)) - np.logaddexp.reduce(sums)
-            sums = yield tuple(LogSum(beta, log_u, "rows", name) for name in self.balanced)
+            sums = yield from self._log_sums(powers, beta, [log_u] * len(widths), "rows")
             # Means, not sums: or a common factor would grow from round to round.
             old, log_v = log_v, [np.log(n_bank) - log for log in sums]
             change = max(np.abs(new - log).max() for new, log in zip(log_v, old, strict=True))
             if change <= self.tolerance:
                 break
         return log_v[0]
+
+    def _powers(self, n_cells: int, beta: float) -> Generator[Any, Any, list[np.ndarray] | None]:
+        """exp(beta * x) of every matrix, float64; None where they are too many or too large."""
+        if n_cells > HELD_CELLS:
+            return None
+        matrices = yield tuple(map(Whole, self.balanced))
+        if beta * max(float(np.abs(sims).max()) for sims in matrices) > HELD_POWER:
+            return None
+        powers = [np.multiply(sims, beta, dtype=np.float64) for sims in matrices]
+        return [np.exp(each, out=each) for each in powers]
+
+    def _log_sums(
+        self,
+        powers: list[np.ndarray] | None,
+        beta: float,
+        log_weights: Sequence[np.ndarray],
+        over: str,
+    ) -> Generator[Any, Any, Sequence[np.ndarray]]:
+        """`LogSum` of every matrix, from its powers or from its tiles."""
+        if powers is None:
+            return (
+                yield tuple(
+                    LogSum(beta, log, over, name)
+                    for name, log in zip(self.balanced, log_weights, strict=True)
+                )
+            )
+        weighted = zip(powers, map(np.exp, log_weights), strict=True)
+        return [np.log(each @ w if over == "columns" else w @ each) for each, w in weighted]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A fitted bias that follows its bank and gallery: captions and items come and go without a refit.
 
-What a normaliser asked for is kept as states (see `asks.py`); new rows and columns are gathered
+What a normaliser asked for is kept as states (see `lasting.py`); new rows and columns are gathered
 by themselves and joined to them. The result is that of fitting again; where it could not be, the
 change is refused.
 """
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from retrieval.errors import GalleryError, SettingsError
-from retrieval.normalisers.asks import Again, Ask, gather
+from retrieval.normalisers.asks import gather
 from retrieval.normalisers.base import Bias, Evidence, as_evidence, precision
 from retrieval.normalisers.fitting import Normaliser
+from retrieval.normalisers.lasting import Again, Lasting
 from retrieval.normalisers.specs import parse_spec, spec_of
 from retrieval.similarity import Tiles
 
@@ -61,7 +62,7 @@ class Updatable:
         return Evidence(**{name: _Gone(shape, self.dtype) for name, shape in self.shapes.items()})
 
     @property
-    def _asks(self) -> tuple[Ask, ...]:
+    def _asks(self) -> tuple[Lasting, ...]:
         return next(self.normaliser.fitting(self._evidence))
 
     def append_bank(self, sims: "np.ndarray | Tiles", of: str = "bank_sims") -> "Updatable":
@@ -224,7 +225,7 @@ class Updatable:
             raise SettingsError(f"all {n} {what} would be removed, and nothing left to fit on")
         return indices
 
-    def _gathered(self, new: Evidence) -> dict[Ask, Any]:
+    def _gathered(self, new: Evidence) -> dict[Lasting, Any]:
         """The states of new rows or columns alone, by question."""
         own = {}  # a question that the new part can answer -> the question it belongs to
         for ask in self._asks:
