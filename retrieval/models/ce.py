@@ -60,8 +60,8 @@ class CENet(nn.Module):
         experts: Mapping[str, torch.Tensor],
         ind: Mapping[str, torch.Tensor],
         text: torch.Tensor | None = None,
-        text_token_mask: torch.Tensor | None = None,
         raw_captions: Any = None,
+        text_token_mask: torch.Tensor | None = None,
     ) -> dict[str, Any]:
         """Compare every caption with every video.
 
@@ -70,7 +70,7 @@ class CENet(nn.Module):
                 of videos that lack it.
             ind: expert -> [n] of 0 and 1, whether a video has it.
             text: [n_texts, n_captions, n_words, text_dim] padded with zeros.
-            text_token_mask, raw_captions: not used; the released loaders give them.
+            raw_captions, text_token_mask: not used; the released loaders give them.
 
         Returns:
             "modalities": names in order; "cross_view_conf_matrix": [n_texts * n_captions, n]

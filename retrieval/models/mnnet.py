@@ -28,8 +28,8 @@ class MNNet(nn.Module):
         experts: Mapping[str, torch.Tensor],
         ind: Mapping[str, torch.Tensor],
         text: torch.Tensor,
-        text_token_mask: torch.Tensor | None = None,
         raw_captions: Any = None,
+        text_token_mask: torch.Tensor | None = None,
     ) -> dict[str, Any]:
         """Compare every caption with every video.
 
@@ -37,7 +37,7 @@ class MNNet(nn.Module):
             experts: the expert -> [n, dim].
             ind: the expert -> [n], all 1.
             text: [n_texts, n_captions, 1, text_dim].
-            text_token_mask, raw_captions: not used; the released loaders give them.
+            raw_captions, text_token_mask: not used; the released loaders give them.
 
         Returns:
             as `CENet.forward`; the embeddings are [n_texts * n_captions, dim] and [n, dim].
