@@ -87,7 +87,7 @@ class OfficialSet:
             text[row, 0, : len(kept)] = kept
             counts[row, 0] = len(kept)
             picks.append(pick)
-        experts, ind = self._experts(videos, checked=self.reading.flaky)
+        experts, ind = self.experts_of(videos, self.reading.flaky)
         batch = {"experts": experts, "ind": ind, "text": text, "text_token_mask": counts}
         if self.teachers:
             batch["distil_video"] = [self._taught(t, videos, "vid_embds") for t in self.teachers]
@@ -102,7 +102,7 @@ class OfficialSet:
         Returns:
             expert -> array as in `train_batch`, and expert -> [n] float32.
         """
-        experts, ind = self._experts(self.val, checked=frozenset(self.experts))
+        experts, ind = self.experts_of(self.val)
         return experts, {name: flags.astype(np.float32) for name, flags in ind.items()}
 
     def retrieval_text(self, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -184,10 +184,32 @@ class OfficialSet:
             tokens = tokens[rng.random(len(tokens)) > 0.5]
         return tokens, pick
 
-    def _experts(
-        self, videos: list[str], checked: frozenset[str]
+    def captions_of(self, videos: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """All captions of some videos, fused ones as one.
+
+        Returns:
+            [n_captions, 1, n_words, dim] float32, and how many captions each video has.
+        """
+        each = [self._captions(video) for video in videos]
+        if self.reading.fuse_captions:
+            each = [[np.vstack(captions)] for captions in each]
+        flat = [tokens for captions in each for tokens in captions]
+        out = np.zeros((len(flat), 1, self.reading.max_tokens["text"], self.text.dim), "f4")
+        for row, tokens in enumerate(flat):
+            kept = tokens[: out.shape[2]]
+            out[row, 0, : len(kept)] = kept
+        return out, np.array([len(captions) for captions in each])
+
+    def experts_of(
+        self, videos: Sequence[str], checked: frozenset[str] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Arrays and availability; experts that are not checked count as there."""
+        """Arrays and availability of some videos.
+
+        Args:
+            videos: in the order of the rows.
+            checked: experts that may be missing, the others count as there; None is all.
+        """
+        checked = frozenset(self.experts) if checked is None else checked
         fill = 0 if self.reading.zeros_for_missing else np.nan
         arrays, ind = {}, {}
         for name, features in self.experts.items():

@@ -1,0 +1,62 @@
+"""Teachers' files: what is stored, and that a student finds the teacher's similarities in them."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from retrieval.datasets.official import open_official  # noqa: E402
+from retrieval.losses import distillation, teacher_sims  # noqa: E402
+from retrieval.models import build, from_official  # noqa: E402
+from retrieval.training.teachers import teacher_vectors, write_teacher  # noqa: E402
+from tests.made_trees import make_tree  # noqa: E402
+
+
+def opened(tmp_path, name: str = "MSRVTT", split: str = "full-val"):
+    config = make_tree(tmp_path, name, split, text_dim=768)
+    torch.manual_seed(0)
+    settings = from_official(config)
+    model = build(settings).eval()
+    dims = {expert.name: expert.dim for expert in settings.experts}
+    return config, dims, model, open_official(config, dims)
+
+
+def tensors(arrays: dict) -> dict:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def test_a_student_finds_the_teacher_s_similarities(tmp_path):
+    """Where a video has every expert, the stored vectors give the very similarities."""
+    config, dims, model, data = opened(tmp_path)
+    root = tmp_path / "MSRVTT" / "structured-symlinks"
+    lines: list[str] = []
+    write_teacher(root / "teachers" / "own.pkl", teacher_vectors(model, data, report=lines.append))
+    assert lines == ["6 of 6 videos embedded"]
+    config["distil_params"] = {"base_path": "teachers/", "teachers": ["own.pkl"]}
+    student = open_official(config, dims)
+    batch = student.train_batch([0, 2, 3, 5, 1], np.random.RandomState(0))
+    stored = teacher_sims(tensors(batch["distil_text"][0]), tensors(batch["distil_video"][0]))
+    with torch.no_grad():
+        own = model(
+            tensors(batch["experts"]), tensors(batch["ind"]), torch.from_numpy(batch["text"])
+        )["cross_view_conf_matrix"]
+    whole = torch.from_numpy(np.all([flags == 1 for flags in batch["ind"].values()], axis=0))
+    assert 0 < whole.sum() < 5
+    torch.testing.assert_close(stored[:, whole], own[:, whole], atol=1e-6, rtol=0)
+    assert (stored[:, ~whole] - own[:, ~whole]).abs().max() > 1e-3
+    assert distillation(own[:, whole], [stored[:, whole]]) < 1e-10
+
+
+def test_vectors_without_weights_are_of_unit_length(tmp_path):
+    _, _, model, data = opened(tmp_path)
+    vectors = teacher_vectors(model, data, weighted=False)
+    for name, rows in vectors["video0"]["text_embds"].items():
+        assert rows.shape == (20, 8)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+        assert vectors["video0"]["vid_embds"][name].shape == (8,)
+
+
+def test_fused_captions_have_one_vector(tmp_path):
+    _, _, model, data = opened(tmp_path, "DiDeMo", "val")
+    vectors = teacher_vectors(model, data)
+    assert all(rows.shape == (1, 8) for rows in vectors["video3"]["text_embds"].values())
