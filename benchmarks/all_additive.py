@@ -24,7 +24,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, fit_all
-from retrieval.scoring import ProductRows, Truth, score_all
+from retrieval.rows import ProductRows
+from retrieval.scoring import Truth, score_all
 from retrieval.similarity import Block, SimTiles, unit_rows
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from retrieval.bank_quality import LEAST_MATCH, bank_quality, spearman
+from retrieval.rows import Rows
 from retrieval.sampling import MOST_CELLS, first_columns, read_some
-from retrieval.scoring import Rows
 from retrieval.similarity import MatrixTiles, Tiles
 
 WARNING, NOTE = "warning", "note"  # numbers may mean something else; good to know

@@ -35,6 +35,7 @@ from retrieval.answers import (
 from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
 from retrieval.gallery import EXTERNAL, FILM_LIBRARY, Gallery, Item, open_gallery
 from retrieval.normalisers import Bias, Evidence, Normaliser, parse_spec, spec_of, title_of
+from retrieval.overview import hubness_report, query_changes, r1_curve
 from retrieval.places import best_of, places_of
 from retrieval.querybank import (
     MAX_BIASES,
@@ -46,8 +47,7 @@ from retrieval.querybank import (
     open_querybank,
     save_bias,
 )
-from retrieval.reports import hubness_report, query_changes, r1_curve
-from retrieval.scoring import ProductRows, precise
+from retrieval.rows import ProductRows, precise
 from retrieval.similarity import SimTiles, top_k, unit_rows
 from retrieval.strength import Bend
 

@@ -5,39 +5,20 @@ once, in slices of rows, and every additive normaliser scores each slice while i
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrieval import hubness, metrics, statistics, verdicts
 from retrieval.checks import Finding, check_matrices, check_shapes
 from retrieval.errors import QueryError, SettingsError
-from retrieval.formats.limits import free_memory
-from retrieval.normalisers import (
-    Bias,
-    Evidence,
-    Normaliser,
-    fit_all,
-    normalise,
-    parse_spec,
-    spec_of,
-)
-from retrieval.scoring import (
-    KeptColumns,
-    MatrixRows,
-    ProductRows,
-    Progress,
-    Rows,
-    Seen,
-    Truth,
-    as_rows,
-    chunks,
-    precise,
-    score_all,
-)
-from retrieval.similarity import SimTiles, Tiles, check_sims
-from retrieval.statistics import Interval, PairedTest
+from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec
+from retrieval.report import LeftOut, Report, Row
+from retrieval.rows import ProductRows, Progress, Rows, as_rows, precise, without_padding
+from retrieval.runnable import by_spec, check_width, runnable
+from retrieval.scoring import Seen, Truth, score_all, score_other
+from retrieval.similarity import SimTiles, Tiles
 
 if TYPE_CHECKING:
     from retrieval.answers import Settings
@@ -47,140 +28,6 @@ if TYPE_CHECKING:
 DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
 HELD_OUT, OVERLAPS, TRANSDUCTIVE = "held-out bank", "bank overlaps the gallery", "transductive"
 OVERLAPPING = ("queries in bank", "bank of the gallery")  # findings that speak against HELD_OUT
-WHOLE_COPIES = 5  # whole matrices that a normaliser without a bias may hold at once
-NEEDS = {"bank": "bank_sims", "gallery_bank": "gallery_bank_sims", "gallery": "gallery_sims"}
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A normaliser that could not be run."""
-
-    normaliser: str  # its spec
-    reason: str  # a sentence
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """What one normaliser did to all queries."""
-
-    spec: str  # as asked for, for example "nnn:alpha=0.5"; the key in `to_dict`
-    normaliser: str  # short name
-    title: str  # for people
-    beta: float | None  # as resolved, per unit of similarity
-    badge: str  # what the numbers rest on: "held-out bank", "transductive", ...
-    transductive: bool  # looks at the other test queries: not to be compared, cannot serve
-    metrics: dict[str, float]  # from metrics.summarise
-    intervals: dict[str, Interval]  # metric -> its 95 % bootstrap interval
-    gains: dict[str, Interval]  # metric -> 95 % interval of its difference from raw
-    hubness: dict[int, hubness.Hubness]  # k -> measures over the test queries
-    counts: dict[int, np.ndarray]  # k -> [n_items] k-occurrence over the test queries
-    ranks: np.ndarray  # [n_queries] of the correct item; ties share their mean
-    best: np.ndarray  # [n_queries, kept places] columns, best first
-    best_scores: np.ndarray  # [n_queries, kept places] float32
-    active: np.ndarray  # [n_queries] bool, whether the query was normalised at all
-    paired: PairedTest  # against raw
-    p_holm: float  # paired.p, corrected for the number of normalisers in the report
-    outcome: str  # of verdicts.outcome_of: "helped", "no difference", ...; "raw" for the first row
-    verdict: str  # a sentence; empty for the first row
-    method: Normaliser  # as it was run, with all its knobs
-    bias: Bias | None  # what was fitted; None for raw and for methods without one
-
-    @property
-    def helped(self) -> int:
-        """Queries whose correct item rose against raw."""
-        return self.paired.helped
-
-    @property
-    def hurt(self) -> int:
-        """Queries whose correct item fell against raw."""
-        return self.paired.hurt
-
-    @property
-    def unchanged(self) -> int:
-        """Queries whose correct item kept its rank."""
-        return self.paired.unchanged
-
-    def to_dict(self) -> dict[str, Any]:
-        """All but the arrays, as plain Python values."""
-        return {
-            "normaliser": self.normaliser,
-            "spec": self.spec,
-            "title": self.title,
-            "beta": self.beta,
-            "badge": self.badge,
-            "transductive": self.transductive,
-            "metrics": self.metrics,
-            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
-            "gains": {name: list(ends) for name, ends in self.gains.items()},
-            "hubness": {k: asdict(measured) for k, measured in self.hubness.items()},
-            "helped": self.helped,
-            "hurt": self.hurt,
-            "unchanged": self.unchanged,
-            "n_active": int(np.count_nonzero(self.active)),
-            "p": self.paired.p,
-            "p_holm": self.p_holm,
-            "test": self.paired.test,
-            "outcome": self.outcome,
-            "verdict": self.verdict,
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What an evaluation found; the first row is raw."""
-
-    gallery: str  # what was ranked, by name
-    bank: str | None
-    direction: str  # "t2v" or "v2t"
-    n_queries: int  # that were asked: neither padding nor without a correct item
-    n_items: int  # what is ranked: videos for t2v, captions for v2t
-    n_bank: int
-    badge: str  # what numbers normalised with the bank rest on
-    rows: tuple[Row, ...]
-    queries: np.ndarray  # [n_queries] row of each query in the similarities
-    items: np.ndarray  # [n_items] column of each ranked item in the similarities
-    correct: np.ndarray  # [n_queries, most] places in `items`, filled up with -1
-    unit: np.ndarray  # [n_queries] the video of each, from 0; what is taken as independent
-    resampled: str  # "queries" or "videos": what intervals and tests take as independent
-    n_units: int  # how many of those
-    verdict: str  # one sentence over all normalisers
-    findings: tuple[Finding, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-
-    def __getitem__(self, spec: str) -> Row:
-        """The row of a normaliser, by its spec."""
-        return next(row for row in self.rows if row.spec == spec)
-
-    def change(self, row: Row) -> np.ndarray:
-        """[n_queries] places that the correct item gained on raw; negative where it fell."""
-        return self.rows[0].ranks - row.ranks
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain Python values, nothing rounded.
-
-        metrics, hubness    by spec; "none" is raw
-        verdict             one sentence
-        rows                per normaliser also intervals, gains, paired test and badge
-        findings, left_out  what to know before believing it, and what could not be run
-        """
-        rows = [row.to_dict() for row in self.rows]
-        return {
-            "gallery": self.gallery,
-            "bank": self.bank,
-            "direction": self.direction,
-            "n_queries": self.n_queries,
-            "n_items": self.n_items,
-            "n_bank": self.n_bank,
-            "badge": self.badge,
-            "resampled": self.resampled,
-            "n_units": self.n_units,
-            "metrics": {row["spec"]: row["metrics"] for row in rows},
-            "hubness": {row["spec"]: row["hubness"] for row in rows},
-            "verdict": self.verdict,
-            "rows": rows,
-            "findings": [asdict(finding) for finding in self.findings],
-            "left_out": [asdict(left_out) for left_out in self.left_out],
-        }
 
 
 def evaluate_matrices(
@@ -246,16 +93,18 @@ def evaluate_matrices(
         rows.shape, correct, mask
     )
     for field in ("gallery_bank_sims", "gallery_sims"):
-        _check_width(rows.shape[1], field, getattr(evidence, field))
+        check_width(rows.shape[1], field, getattr(evidence, field))
     rows, evidence = without_padding(rows, evidence, truth.items)
-    asked, left_out = _runnable(_asked(normalisers, beta, k), evidence, truth)
+    asked, left_out = runnable(
+        by_spec(normalisers, beta, k), evidence, len(truth.queries), len(truth.items)
+    )
     biases = fit_all([made for made in asked.values() if made.additive], evidence)
     fitted = dict(zip((spec for spec, made in asked.items() if made.additive), biases, strict=True))
     raw, *scored = score_all(rows, biases, truth, keep_top, progress)
     seen = {"none": raw, **dict(zip(fitted, scored, strict=True))}
     for spec, made in [each for each in asked.items() if not each[1].additive]:
         try:
-            seen[spec] = _score_whole(made, rows, evidence, truth, keep_top)
+            seen[spec] = score_other(made, rows, evidence, truth, keep_top)
         except SettingsError as error:  # it does not suit these similarities; others do
             left_out = (*left_out, LeftOut(spec, f"{made.title} was left out: {error}."))
             del asked[spec]
@@ -378,115 +227,9 @@ def bank_badge(gallery: "Gallery", bank: "Querybank | None") -> str:
     return f"bank overlaps the test ({n_same:,} rows)" if n_same else HELD_OUT
 
 
-# ---- what is asked for, and what can be run ------------------------------------------------------
-
-
 def _check_direction(direction: str) -> None:
     if direction not in DIRECTIONS:
         raise SettingsError(f"direction must be t2v or v2t, got {direction!r}")
-
-
-def _check_width(n_items: int, field: str, matrix: Any) -> None:
-    if matrix is not None and matrix.shape[1] != n_items:
-        raise ValueError(
-            f"sims have {n_items:,} columns, {field} {matrix.shape[1]:,}; both need one column per "
-            "gallery item, in the same order"
-        )
-
-
-def _asked(
-    normalisers: Sequence[str | Normaliser], beta: float | None, k: int
-) -> dict[str, Normaliser]:
-    """What to run by its spec, each once, without raw."""
-    asked = {}
-    for each in normalisers:
-        made = parse_spec(each, beta=beta, k=k) if isinstance(each, str) else each
-        spec = spec_of(parse_spec(each)) if isinstance(each, str) else spec_of(each)
-        if made.name != "none":
-            asked.setdefault(spec, made)
-    return asked
-
-
-def _runnable(
-    asked: dict[str, Normaliser], evidence: Evidence, truth: Truth
-) -> tuple[dict[str, Normaliser], tuple[LeftOut, ...]]:
-    """Those for which everything is there, and why the others are left out."""
-    run, left_out = {}, []
-    for spec, made in asked.items():
-        reason = _why_not(made, evidence, truth)
-        if reason is None:
-            run[spec] = made
-        else:
-            left_out.append(LeftOut(spec, f"{made.title} {reason}."))
-    return run, tuple(left_out)
-
-
-def _why_not(made: Normaliser, evidence: Evidence, truth: Truth) -> str | None:
-    """What keeps a normaliser from being run."""
-    needed = [name for need, name in NEEDS.items() if need in made.needs]
-    needed += [name for name in getattr(made, "balanced", ()) if name not in needed]
-    missing = [name for name in needed if not _given(evidence, name)]
-    if missing:
-        return f"was left out: it needs {' and '.join(missing)}"
-    if not made.additive:
-        matrices = [getattr(evidence, field.name) for field in fields(evidence)]
-        cells = sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices if matrix is not None)
-        cells += WHOLE_COPIES * len(truth.queries) * len(truth.items)
-        there = free_memory()
-        if 8 * cells > there:
-            return (
-                f"was left out: it works on whole matrices and may take {8 * cells / 1e9:.1f} GB, "
-                f"of which {there / 1e9:.1f} GB are free"
-            )
-    return None
-
-
-def _given(evidence: Evidence, name: str) -> bool:
-    return getattr(evidence, name) is not None
-
-
-def without_padding(rows: Rows, evidence: Evidence, items: np.ndarray) -> tuple[Rows, Evidence]:
-    """Leave padding captions out of everything that has them as columns.
-
-    Args:
-        rows: the similarities.
-        evidence: what normalisers are fitted on.
-        items: [n_items] ascending columns that stay.
-    """
-    if len(items) == rows.shape[1]:
-        return rows, evidence
-    if evidence.gallery_sims is not None:
-        raise SettingsError(
-            "gallery_sims cannot be used together with padding captions; leave the padding out of "
-            "all matrices"
-        )
-    kept = {
-        name: KeptColumns(getattr(evidence, name), items)
-        for name in ("bank_sims", "gallery_bank_sims")
-        if _given(evidence, name)
-    }
-    return KeptColumns(rows, items), replace(evidence, **kept)
-
-
-# ---- from scores to the table --------------------------------------------------------------------
-
-
-def whole_scores(
-    normaliser: Normaliser, rows: Rows, evidence: Evidence, queries: np.ndarray
-) -> np.ndarray:
-    """[n_queries, n_items] scores of a normaliser that needs all queries at once."""
-    sims = np.concatenate([sims for _, sims in chunks(rows, queries)])
-    return normalise(normaliser, check_sims(sims), evidence)
-
-
-def _score_whole(
-    normaliser: Normaliser, rows: Rows, evidence: Evidence, truth: Truth, keep_top: int
-) -> Seen:
-    scores = whole_scores(normaliser, rows, evidence, truth.queries)
-    truth = replace(truth, queries=np.arange(len(scores)))
-    seen = score_all(MatrixRows(scores), (), truth, keep_top)[0]
-    seen.active[:] = True
-    return seen
 
 
 def _table(

@@ -25,8 +25,8 @@ from retrieval.errors import FileError, RetrievalError
 if TYPE_CHECKING:
     import numpy as np
 
-    from retrieval.evaluation import Report
     from retrieval.formats import Limits
+    from retrieval.report import Report
     from retrieval.sweeps import Sweep
 
 logger = logging.getLogger(__name__)
@@ -100,10 +100,10 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     Raises:
         RetrievalError, ValueError, FileNotFoundError: what is wrong, in a sentence.
     """
-    from retrieval.evaluation import evaluate_matrices, without_padding
+    from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import VISITORS, open_matrix
     from retrieval.normalisers import Evidence, get_normaliser
-    from retrieval.scoring import WatchedTiles, as_rows
+    from retrieval.rows import WatchedTiles, as_rows, without_padding
     from retrieval.sweeps import sweep
 
     limits = limits or VISITORS

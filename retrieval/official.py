@@ -14,7 +14,8 @@ import numpy as np
 
 from retrieval import metrics, parallel
 from retrieval.normalisers import Bias
-from retrieval.scoring import Rows, Truth, chunks
+from retrieval.rows import Rows, chunks
+from retrieval.scoring import Truth
 from retrieval.similarity import is_finite
 from retrieval.tiles import for_each_block
 

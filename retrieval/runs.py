@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.evaluation import Report, Row, whole_scores, without_padding
 from retrieval.files import replacing
 from retrieval.normalisers import Evidence
-from retrieval.scoring import Rows, chunks
+from retrieval.report import Report, Row
+from retrieval.rows import Rows, chunks, without_padding
+from retrieval.scoring import scores_of
 
 RUN_DEPTH = 100  # places of each ranking in a run file: enough for R@50
 
@@ -87,7 +88,7 @@ def write_scores(path: Path, report: Report, rows: Rows, evidence: Evidence) -> 
 
 def _scores(row: Row, report: Report, rows: Rows, evidence: Evidence) -> Iterator[np.ndarray]:
     if row.bias is None:
-        yield whole_scores(row.method, rows, evidence, report.queries)
+        yield from (scores for _, scores in scores_of(row.method, rows, evidence, report.queries))
         return
     for _, sims in chunks(rows, report.queries):
         yield row.bias.apply(sims)

@@ -6,7 +6,7 @@ Questions about a querybank are answered as well by some thousand of its caption
 import numpy as np
 
 from retrieval import parallel
-from retrieval.scoring import KeptColumns, ProductRows, Rows, WatchedTiles
+from retrieval.rows import KeptColumns, ProductRows, Rows, WatchedTiles
 from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_sims, as_tiles
 from retrieval.tiles import for_each_tile
 

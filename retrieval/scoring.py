@@ -1,143 +1,17 @@
 """Similarities, gone through once by rows -> ranks, hubs and best items of many normalisers."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 
 from retrieval import metrics
-from retrieval.normalisers import Bias
-from retrieval.similarity import Block, SimTiles, Tiles
+from retrieval.normalisers import Bias, Evidence, Normaliser, normalise
+from retrieval.rows import ProductRows, Progress, Rows, chunks, slices
+from retrieval.similarity import check_sims
 
 HUBNESS_AT = (1, 10)  # places that count towards hubness: what is seen first, and a first page
-FLOAT64_CELLS = 2**24  # galleries up to this size are multiplied in double precision
-CHUNK_CELLS = 2**24  # similarities at hand at a time, while the next ones are read
-
-Progress = Callable[[int, int], None]  # how many are done, of how many
-
-
-class Rows(Protocol):
-    """A similarity matrix that is read by rows, by several threads."""
-
-    shape: tuple[int, int]
-    dtype: np.dtype
-
-    def read_rows(self, start: int, stop: int) -> np.ndarray:
-        """[stop - start, n_gallery] similarities, not to be written to."""
-
-
-@dataclass(frozen=True, eq=False)
-class MatrixRows:
-    """A plain matrix as rows."""
-
-    sims: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, m): queries by gallery items."""
-        return self.sims.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the similarities."""
-        return self.sims.dtype
-
-    def read_rows(self, start: int, stop: int) -> np.ndarray:
-        """A view of the rows."""
-        return self.sims[start:stop]
-
-
-@dataclass(frozen=True, eq=False)
-class ProductRows:
-    """The similarities of two embedding arrays as rows."""
-
-    query_emb: np.ndarray
-    gallery_emb: np.ndarray
-    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, m): queries by gallery items."""
-        return len(self.query_emb), len(self.gallery_emb)
-
-    def read_rows(self, start: int, stop: int) -> np.ndarray:
-        """Made when asked for, in the precision of the gallery; float32."""
-        queries = self.query_emb[start:stop].astype(self.gallery_emb.dtype, copy=False)
-        return (queries @ self.gallery_emb.T).astype(np.float32, copy=False)
-
-
-def precise(emb: np.ndarray) -> np.ndarray:
-    """Embeddings in double precision where that costs nothing to speak of."""
-    return emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb
-
-
-def as_rows(sims: "np.ndarray | Tiles | Rows") -> Rows:
-    """What is read by rows as it is; a matrix or the tiles of embeddings made so."""
-    if isinstance(sims, SimTiles):
-        return ProductRows(sims.query_emb, sims.gallery_emb)
-    if hasattr(sims, "read_rows"):
-        return sims
-    sims = np.asarray(getattr(sims, "sims", sims))
-    if sims.ndim != 2 or 0 in sims.shape:
-        raise ValueError(f"sims must be [n_queries, n_gallery] and not empty, got {sims.shape}")
-    return MatrixRows(sims)
-
-
-@dataclass(frozen=True, eq=False)
-class KeptColumns:
-    """Rows or tiles of a matrix without some of its columns, such as padding captions."""
-
-    whole: Any  # Rows or Tiles
-    kept: np.ndarray  # ascending columns
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, kept columns)."""
-        return self.whole.shape[0], len(self.kept)
-
-    def read_rows(self, start: int, stop: int) -> np.ndarray:
-        """The kept columns of some rows."""
-        return self.whole.read_rows(start, stop)[:, self.kept]
-
-    def __getattr__(self, name: str) -> Any:  # bound and tile sizes are those of the whole
-        return getattr(self.whole, name)
-
-    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
-        """The kept columns of every tile."""
-        if within is not None and not self.whole.row_major:
-            within = slice(self.kept[within.start], self.kept[within.stop - 1] + 1)
-        for rows, columns, block in self.whole.blocks(scale, within):
-            first, last = np.searchsorted(self.kept, (columns.start, columns.stop))
-            if first < last:
-                kept = self.kept[first:last] - columns.start
-                yield rows, slice(int(first), int(last)), block[:, kept]
-
-
-class WatchedTiles:
-    """Tiles that tell how much of them was read; several passes go over them again.
-
-    Args:
-        tiles: what is read.
-        tell: told the similarities read so far, and how many one pass reads.
-    """
-
-    def __init__(self, tiles: Tiles, tell: Progress) -> None:
-        self.whole, self._tell, self._lock, self._done = tiles, tell, Lock(), 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.whole, name)
-
-    def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
-        """Every tile once; counted when the next one is asked for."""
-        n_rows, n_columns = self.whole.shape
-        for rows, columns, block in self.whole.blocks(scale, within):
-            yield rows, columns, block
-            with self._lock:
-                self._done += (rows.stop - rows.start) * (columns.stop - columns.start)
-                self._tell(self._done, n_rows * n_columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,6 +148,32 @@ def score_all(
     return seen
 
 
+def score_other(
+    normaliser: Normaliser, rows: Rows, evidence: Evidence, truth: Truth, keep_top: int = 1
+) -> Seen:
+    """Rank every query by a normaliser that is not additive; see `score_all`."""
+    seen = Seen.nothing(len(truth.queries), rows.shape[1], keep_top)
+    k = max(seen.best.shape[1], *seen.counts)
+    for at, scores in scores_of(normaliser, rows, evidence, truth.queries):
+        found = metrics.ranks_of_chunk(scores, truth.correct[at], (), k)
+        gate = np.ones(at.stop - at.start, dtype=bool)
+        seen.take_in(at, found.raw, gate, found.best[0], found.best_scores[0])
+    return seen
+
+
+def scores_of(
+    normaliser: Normaliser, rows: Rows, evidence: Evidence, queries: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Scores of queries in slices; of one that looks at all of them, all in one."""
+    if normaliser.transductive:
+        sims = np.concatenate([sims for _, sims in chunks(rows, queries)])
+        yield slice(0, len(sims)), normalise(normaliser, check_sims(sims), evidence)
+        return
+    fitted = normaliser.fit(evidence)
+    for at, sims in chunks(rows, queries):
+        yield at, fitted.apply(sims)
+
+
 def _parts(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, Any, np.ndarray | None]]:
     """Slices of the queries, the matrix that they are in, and their rows there; None for all.
 
@@ -285,33 +185,5 @@ def _parts(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, Any, np.nda
         for at, sims in chunks(rows, queries):
             yield at, sims, None
         return
-    for at in _slices(rows, queries):
+    for at in slices(rows, queries):
         yield at, rows, queries[at]
-
-
-def chunks(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Similarities of queries in slices; the next are read while these are looked at.
-
-    Args:
-        rows: the similarities.
-        queries: [n_queries] ascending rows that are wanted.
-    """
-
-    def read(at: slice) -> np.ndarray:
-        start, stop = int(queries[at.start]), int(queries[at.stop - 1]) + 1
-        sims = rows.read_rows(start, stop)
-        return sims if len(sims) == at.stop - at.start else sims[queries[at] - start]
-
-    slices = _slices(rows, queries)
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read, slices[0])
-        for at, following in zip(slices, [*slices[1:], None], strict=True):
-            sims = coming.result()
-            if following is not None:
-                coming = reader.submit(read, following)
-            yield at, sims
-
-
-def _slices(rows: Rows, queries: np.ndarray) -> list[slice]:
-    step = max(1, CHUNK_CELLS // rows.shape[1])
-    return [slice(n, min(n + step, len(queries))) for n in range(0, len(queries), step)]

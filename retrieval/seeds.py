@@ -8,8 +8,8 @@ import numpy as np
 
 from retrieval import statistics, verdicts
 from retrieval.errors import SettingsError
-from retrieval.evaluation import Report
 from retrieval.hubness import Inequality
+from retrieval.report import Report
 
 
 @dataclass(frozen=True)

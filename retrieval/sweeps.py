@@ -13,10 +13,10 @@ import numpy as np
 from retrieval import hubness, metrics
 from retrieval.choosing import candidates
 from retrieval.errors import SettingsError
-from retrieval.evaluation import without_padding
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec, spec_of
+from retrieval.rows import Rows, WatchedTiles, as_rows, without_padding
 from retrieval.sampling import sample_rows, take_rows
-from retrieval.scoring import Rows, Truth, WatchedTiles, as_rows, score_all
+from retrieval.scoring import Truth, score_all
 from retrieval.similarity import Tiles
 from retrieval.tiles import mean_std
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from retrieval.verdicts import p_text
 
 if TYPE_CHECKING:
-    from retrieval.evaluation import Report, Row
+    from retrieval.report import Report, Row
     from retrieval.seeds import SeedsReport
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")

@@ -6,7 +6,7 @@ import pytest
 from retrieval.checks import NOTE, WARNING, check_matrices, check_shapes
 from retrieval.evaluation import evaluate_matrices
 from retrieval.formats import open_matrix
-from retrieval.scoring import KeptColumns, MatrixRows, ProductRows
+from retrieval.rows import KeptColumns, MatrixRows, ProductRows
 from retrieval.similarity import MatrixTiles, SimTiles, unit_rows
 
 CAPTIONS = 2  # per video

@@ -7,16 +7,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from retrieval import evaluation, metrics, scoring
+from retrieval import metrics, runnable
 from retrieval.engine import Engine, Settings
 from retrieval.errors import GalleryError, QueryError, SettingsError
 from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
 from retrieval.formats import open_matrix
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.hubness import k_occurrence, k_skewness
-from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, normalise, parse_spec
+from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, normalise
 from retrieval.querybank import Querybank
-from retrieval.scoring import WatchedTiles
+from retrieval.rows import WatchedTiles
 from retrieval.similarity import MatrixTiles, SimTiles
 from retrieval.statistics import PairedTest
 from retrieval.verdicts import outcome_of
@@ -212,13 +212,14 @@ def test_video_to_text_matrices_leave_padding_captions_unranked(rng):
 
 def test_slices_embeddings_and_whole_matrices_give_one_report(rng, monkeypatch):
     queries, items, bank = (unit(rng.standard_normal((n, 6)) + 0.5) for n in (40, 20, 30))
-    whole = evaluate_matrices(queries @ items.T, bank @ items.T, normalisers=("qbnorm", "csls"))
-    monkeypatch.setattr(scoring, "CHUNK_CELLS", 7 * 20)
+    names = ("qbnorm", "csls", "gc", "mp_gauss", "mp_empirical", "dsl")
+    whole = evaluate_matrices(queries @ items.T, bank @ items.T, normalisers=names)
+    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 7 * 20)
     told = []
     report = evaluate_matrices(
         SimTiles(queries, items),
         SimTiles(bank, items),
-        normalisers=("qbnorm", "csls"),
+        normalisers=names,
         progress=lambda done, total: told.append((done, total)),
     )
     assert report.verdict == whole.verdict
@@ -280,8 +281,7 @@ class _Twice(Normaliser):
 def test_whole_matrix_methods_see_the_queries_without_padding(rng, monkeypatch):
     sims = rng.uniform(-1, 1, (12, 4))
     mask = np.arange(12) % 3 > 0
-    monkeypatch.setattr(evaluation, "parse_spec", lambda spec, **shared: _made(spec, shared))
-    report = evaluate_matrices(sims, mask=mask, normalisers=("twice", "qbnorm"))
+    report = evaluate_matrices(sims, mask=mask, normalisers=(_Twice(), "qbnorm"))
     kept = sims[mask]
     expected = metrics.t2v_ranks(kept - kept.mean(axis=0), np.repeat(np.arange(4), 2))
     np.testing.assert_array_equal(report["twice"].ranks, expected)
@@ -290,13 +290,9 @@ def test_whole_matrix_methods_see_the_queries_without_padding(rng, monkeypatch):
     (left_out,) = report.left_out
     assert left_out.normaliser == "qbnorm" and "needs bank_sims" in left_out.reason
 
-    monkeypatch.setattr(evaluation, "free_memory", lambda: 1000)
-    report = evaluate_matrices(sims, mask=mask, normalisers=("twice",))
-    assert "works on whole matrices and may take" in report.left_out[0].reason
-
-
-def _made(spec, shared):
-    return _Twice() if spec == "twice" else parse_spec(spec, **shared)
+    monkeypatch.setattr(runnable, "free_memory", lambda: 1000)
+    report = evaluate_matrices(sims, mask=mask, normalisers=(_Twice(),))
+    assert "works on all queries at once and may take" in report.left_out[0].reason
 
 
 def test_the_verdict_tells_a_gain_from_noise(rng):

@@ -6,7 +6,8 @@ import pytest
 from retrieval import official
 from retrieval.normalisers import parse_spec
 from retrieval.official import printed, ratio_ranks
-from retrieval.scoring import MatrixRows, Truth
+from retrieval.rows import MatrixRows
+from retrieval.scoring import Truth
 from tests.test_evaluation import BANK_SIMS, SIMS
 
 
@@ -84,7 +85,7 @@ def test_lines_and_ranks_are_those_of_whole_matrices(rng, dtypes, masked, monkey
 
 
 def test_slices_add_up_in_the_scripts_order(rng, monkeypatch):
-    monkeypatch.setattr("retrieval.scoring.CHUNK_CELLS", 37 * 20)
+    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 37 * 20)
     monkeypatch.setattr("retrieval.parallel.BLOCK", 11 * 20)
     bank_sims = rng.uniform(-0.3, 0.5, (5000, 20)).astype(np.float32)
     mass = official._mass(MatrixRows(bank_sims), 20.0)

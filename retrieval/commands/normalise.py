@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
-    from retrieval.evaluation import Report
     from retrieval.normalisers import Evidence
+    from retrieval.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     from retrieval.formats import open_matrix
     from retrieval.matrices import only_array, whole_numbers
     from retrieval.normalisers import NORMALISERS, Evidence
-    from retrieval.scoring import WatchedTiles
+    from retrieval.rows import WatchedTiles
 
     names = [name for each in args.normaliser or ["qbnorm"] for name in each.split(",")]
     if "all" in names:
@@ -262,7 +262,7 @@ def _choose(
 
     from retrieval.choosing import choice_lines, choose
     from retrieval.normalisers import parse_spec
-    from retrieval.scoring import KeptColumns
+    from retrieval.rows import KeptColumns
 
     tiles = bank.tiles()
     if args.direction == "v2t" and mask is not None:
@@ -307,11 +307,9 @@ def _sweep(
 def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank: Any) -> None:
     """The four lines of the published script."""
     from retrieval import official
-    from retrieval.scoring import Truth
 
-    truth = Truth(report.queries, report.items, report.correct, report.unit)
     qbnorm = report["qbnorm"]
-    ranks = official.ratio_ranks(sims, bank, qbnorm.bias, truth, args.beta)
+    ranks = official.ratio_ranks(sims, bank, qbnorm.bias, report.truth, args.beta)
     if ranks is None:
         single_or_double = {sims.dtype.str[1:], bank.dtype.str[1:]} <= {"f4", "f8"}
         logger.warning(
