@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -348,22 +349,21 @@ def test_without_a_tag_or_date_nothing_is_continued(server, tmp_path):
 
 @pytest.mark.parametrize("step", ["good", "ignores If-Range"])
 def test_another_version_is_not_mixed_with_the_first(server, tmp_path, step):
-    other = tar_bytes(member("msvd/sims.pkl", noise(30_000, 5)), member("msvd/masks.pkl", MASKS))
-    path = tmp_path / NAME
-    server.files[f"/{NAME}"], server.plan = other, ["drops", "404"]
+    first, second = noise(20_000), noise(20_000, 1)
+    server.files["/x"], server.plan = first, ["drops", "404"]
     with pytest.raises(FetchError):
-        download(f"{server.url}/{NAME}", path, "", QUICK)
-    assert (tmp_path / f"{NAME}.partial").read_bytes() == other[: len(other) // 3]
-    server.files[f"/{NAME}"], server.etag, server.plan = GOOD, '"two"', [step]
-    assert download(f"{server.url}/{NAME}", path, "", QUICK).read_bytes() == GOOD
+        download(f"{server.url}/x", tmp_path / "x", "", QUICK)
+    assert (tmp_path / "x.partial").read_bytes() == first[: len(first) // 3]
+    server.files["/x"], server.etag, server.plan = second, '"two"', [step]
+    assert download(f"{server.url}/x", tmp_path / "x", "", QUICK).read_bytes() == second
 
 
 def test_a_partial_file_of_another_address_is_not_continued(server, tmp_path):
-    server.files = {"/a": GOOD, "/b": noise(20_000)}
+    server.files = {"/a": noise(20_000), "/b": noise(20_000, 1)}
     server.plan = ["drops", "404"]
     with pytest.raises(FetchError):
         download(f"{server.url}/a", tmp_path / "x", "", QUICK)
-    assert download(f"{server.url}/b", tmp_path / "x", "", QUICK).read_bytes() == noise(20_000)
+    assert download(f"{server.url}/b", tmp_path / "x", "", QUICK).read_bytes() == noise(20_000, 1)
 
 
 @pytest.mark.parametrize(
@@ -429,6 +429,12 @@ def test_another_sum_than_the_published_one_is_refused_and_told(server, tmp_path
     argv = ["--archive", folder / "MSVD-experts.tar.gz.mismatch", "--sha1", got]
     assert fetch(server, tmp_path, *argv, what="experts") == 0
     assert (folder / "x.pkl").read_bytes() == SIMS
+
+
+def test_a_web_page_is_told_from_an_archive_that_was_replaced(server, tmp_path, capsys):
+    server.files["/features-v2/MSVD-experts.tar.gz"] = b"<html>Moved</html>"
+    assert "it is a web page" in refused_fetch(capsys, server, tmp_path, what="experts")
+    assert list((tmp_path / "MSVD").iterdir()) == []
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -634,6 +640,15 @@ def test_bombs_are_stopped_before_they_are_written(tmp_path):
     info.size = 2**24  # a name of 16 MB
     with pytest.raises(FileError, match="holds a name of 16,777,216 bytes"):
         unpacked(tmp_path, gzip.compress(info.tobuf() + bytes(2**24)))
+    # A size below zero must not read all there is.
+    info.size = -512
+    body = gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**26))
+    tracemalloc.start()
+    with pytest.raises(FileError, match="cut off or damaged"):
+        unpacked(tmp_path, body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
     after = gzip.compress(gzip.decompress(GOOD) + bytes(3 * 2**20))
     with pytest.raises(FileError, match="unpacks to more than"):
         unpacked(tmp_path, after, Bounds(slack=2**20, expansion=1))
@@ -678,6 +693,19 @@ def test_nothing_is_written_through_a_link_that_was_there(tmp_path):
     with pytest.raises(FileError, match="through a link that leads out of out; remove the link"):
         unpacked(tmp_path, tar_bytes(member("0", b"x"), member("a/evil", b"x")))
     assert not (tmp_path / "out/0").exists() and not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_link_by_its_whole_path_is_refused_even_to_its_own_files(tmp_path):
+    inside = str(tmp_path / "out" / ".x.tar.gz.unpacking" / "a")
+    with pytest.raises(FileError, match="a link that leads out"):
+        unpacked(tmp_path, tar_bytes(member("a", b"x"), member("s", kind=SOFT, link=inside)))
+
+
+def test_a_folder_in_the_way_of_a_file_is_told_before_anything_is_moved(tmp_path):
+    (tmp_path / "out/b/c").mkdir(parents=True)
+    with pytest.raises(FileError, match="'b' of x.tar.gz is a folder here; move it away"):
+        unpacked(tmp_path, tar_bytes(member("a", b"x"), member("b", b"x")))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
 
 
 def test_a_data_folder_that_is_a_link_to_a_larger_disk_is_fine(tmp_path):
