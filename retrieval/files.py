@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import re
 import stat
 import unicodedata
@@ -80,6 +81,23 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Save named arrays as one .npz, never as pickles."""
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def write_pickle(path: Path, value: dict[str, Any]) -> None:
+    """Save a dict of arrays as loaders of the official feature trees read it, old numpy too.
+
+    Numpy 2 names its functions in `numpy._core`, of which older ones know nothing; before
+    protocol 4 a name stands in the file as plain text, where it is first needed.
+    """
+    written = pickle.dumps(value, protocol=3)
+    new = b"cnumpy._core.multiarray\n"
+    at = written.find(new)
+    with replacing(path) as file:
+        if at >= 0:
+            file.write(memoryview(written)[:at])
+            file.write(new.replace(b"_core", b"core"))
+            at += len(new)
+        file.write(memoryview(written)[max(at, 0) :])
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -143,14 +143,14 @@ def test_some_of_the_clips_are_what_all_of_them_say():
 def test_clips_that_cannot_be_trained_on_are_refused():
     clips = made_clips(5)
     with pytest.raises(FileError, match="video3 has no caption"):
-        replace(clips, first=np.array([0, 3, 6, 9, 9, 15]))
+        replace(clips, first=np.array([0, 3, 6, 9, 9, 15])).checked()
     with pytest.raises(FileError, match="video2 has none of the experts audio, rgb"):
         none = torch.tensor([1.0, 1, 0, 1, 1])
-        replace(clips, available={"audio": none, "rgb": none})
+        replace(clips, available={"audio": none, "rgb": none}).checked()
     with pytest.raises(FileError, match="rgb of video video1 is not finite"):
         rgb = clips.experts["rgb"].clone()
         rgb[1, 2] = float("nan")
-        replace(clips, experts={**clips.experts, "rgb": rgb})
+        replace(clips, experts={**clips.experts, "rgb": rgb}).checked()
 
 
 # ---- drawing by lot ------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ FLOORS = {
     "retrieval.overview": 5,
     "retrieval.engine": 5,
     "retrieval.evaluation": 5,
+    "retrieval.experiments": 6,
     "retrieval.seeds": 5,
     "retrieval.figures": 6,
     "retrieval.cards": 6,

@@ -51,7 +51,12 @@ class ExpertClips:
     captions: Tokens  # of all videos, video by video
     first: np.ndarray  # [n + 1] int64, where each video's captions begin
 
-    def __post_init__(self) -> None:
+    def checked(self) -> "ExpertClips":
+        """These clips, looked at once, so that no batch of them needs to be.
+
+        Raises:
+            FileError: a video has no caption, none of the experts, or numbers that are not finite.
+        """
         counts = np.diff(self.first)
         if not (counts > 0).all():
             video = self.videos[int(np.argmin(counts))]
@@ -70,6 +75,7 @@ class ExpertClips:
                     f"{name} of video {self.videos[row]} is not finite; extract it again, or "
                     "store NaN alone where the feature is missing"
                 )
+        return self
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -171,7 +177,7 @@ def from_official(data: OfficialSet, part: str) -> ExpertClips:
     first = np.concatenate([[0], np.cumsum([len(each) for each in texts])])
     arrays = [tokens for each in texts for tokens in each]
     captions = caption_tokens(arrays, data.reading.max_tokens["text"])
-    return ExpertClips(tuple(videos), experts, available, captions, first)
+    return ExpertClips(tuple(videos), experts, available, captions, first).checked()
 
 
 def caption_tokens(arrays: Sequence[np.ndarray], longest: int) -> Tokens:

@@ -1,6 +1,5 @@
 """A trained network -> the file that a student of it learns from."""
 
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 
 from retrieval.datasets.official import OfficialSet
-from retrieval.files import replacing
+from retrieval.files import write_pickle
 from retrieval.models import CENet
 
 CHUNK = 128  # videos that are embedded at once
@@ -70,5 +69,4 @@ def teacher_vectors(
 def write_teacher(path: Path, vectors: Mapping[str, Any]) -> None:
     """Write the file that `distil_params.teachers` of a config names."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        pickle.dump(dict(vectors), file, protocol=4)
+    write_pickle(path, dict(vectors))

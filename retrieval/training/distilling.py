@@ -1,0 +1,174 @@
+"""Teachers -> what they say of training clips in memory, and which captions are left to learn from.
+
+Text vectors are taken times the teacher's weights of the experts, so the plain sum over experts
+that the loss takes is the teacher's own similarity wherever a clip has all of them; vectors of
+missing experts are zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from retrieval.errors import FileError, SettingsError
+from retrieval.files import write_pickle
+from retrieval.models import CENet
+from retrieval.training.expert_clips import ExpertClips, embed_videos, slices
+from retrieval.training.experts_trainer import Taught
+
+
+@torch.no_grad()
+def taught_by(model: CENet, clips: ExpertClips, chunk: int = 2048) -> Taught:
+    """What a network says of clips and of all their captions, in half precision.
+
+    Args:
+        model: trained, on the clips' device.
+        clips: with the text features that it was trained on.
+        chunk: captions, and videos, at once.
+
+    Raises:
+        SettingsError: it concatenates experts and has no embedding for each.
+    """
+    if not isinstance(model, CENet) or model.config.concat_experts or (
+        model.config.concat_mix_experts
+    ):  # fmt: skip
+        raise SettingsError("only a network with an embedding for each expert can teach")
+    model.eval()
+    video, available = embed_videos(model, clips, chunk)
+    rows = [available[:, i, None] * video[name] for i, name in enumerate(video)]
+    texts = []
+    for part in slices(len(clips.captions), chunk):
+        index = torch.arange(part.start, part.stop, device=clips.device)
+        text, weights = model.embed_text(clips.text(index))  # [n, 1, dim], [n, 1, n_experts]
+        each = [weights[:, 0, i, None] * t[:, 0] for i, t in enumerate(text.values())]
+        texts.append(torch.cat(each, dim=1).half())
+    return Taught(torch.cat(rows, dim=1).half(), torch.cat(texts))
+
+
+def vectors_of(taught: Taught, clips: ExpertClips, names: Sequence[str]) -> dict[str, Any]:
+    """What a teacher says, as `write_teacher` saves it in the official layout.
+
+    Args:
+        taught: from `taught_by`.
+        clips: the same.
+        names: of the experts, in the order of the network; all have vectors of one length.
+
+    Returns:
+        video -> {"vid_embds": {expert: [dim]}, "text_embds": {expert: [n_captions, dim]}},
+        captions in the order of the text features.
+    """
+    video, text = taught.video.float().cpu().numpy(), taught.text.float().cpu().numpy()
+    if video.shape[1] % len(names):
+        raise SettingsError(
+            f"{video.shape[1]} numbers do not part into {len(names)} experts of one length; "
+            "teachers have a shared space"
+        )
+    columns = np.split(np.arange(video.shape[1]), len(names))
+    return {
+        name: {
+            "vid_embds": {e: video[i, c] for e, c in zip(names, columns, strict=True)},
+            "text_embds": {
+                e: text[clips.first[i] : clips.first[i + 1], c]
+                for e, c in zip(names, columns, strict=True)
+            },
+        }
+        for i, name in enumerate(clips.videos)
+    }
+
+
+def read_teacher(
+    stored: Mapping[str, Mapping[str, Any]], clips: ExpertClips, weighted: bool = True
+) -> Taught:
+    """A teacher's vectors of clips, as a file of the official layout holds them.
+
+    Args:
+        stored: video -> vid_embds, text_embds.
+        clips: whose captions are in the order of the file's, or one fused caption each.
+        weighted: whether text vectors were multiplied by the teacher's weights; if not, every
+            expert weighs the same, so that the similarities stay on the scale of a mean.
+
+    Raises:
+        FileError: a clip is missing, or has another number of captions.
+    """
+    video, text = [], []
+    for i, name in enumerate(clips.videos):
+        if name not in stored:
+            raise FileError(f"a teacher does not know video {name}; export it again")
+        vid, txt = stored[name]["vid_embds"], stored[name]["text_embds"]
+        experts = sorted(vid)
+        video.append(np.concatenate([np.asarray(vid[e], np.float32).ravel() for e in experts]))
+        share = 1 if weighted else 1 / len(experts)
+        n = int(clips.first[i + 1] - clips.first[i])
+        rows = [np.asarray(txt[e], np.float32).reshape(-1, np.size(vid[e])) for e in experts]
+        if any(len(each) != n for each in rows):
+            raise FileError(
+                f"a teacher has {len(rows[0])} captions of video {name}, the text features have "
+                f"{n}; export it again"
+            )
+        text.append(share * np.concatenate(rows, axis=1))
+    return Taught(
+        torch.from_numpy(np.stack(video)).to(clips.device),
+        torch.from_numpy(np.concatenate(text)).to(clips.device),
+    )
+
+
+# ---- captions that say little of their video -----------------------------------------------------
+
+
+@torch.no_grad()
+def caption_ranks(taught: Taught, clips: ExpertClips, chunk: int = 4096) -> np.ndarray:
+    """Rank of each training caption's own video among all training videos, by a teacher.
+
+    Returns:
+        [n_captions]; best is 1, ties share their mean.
+    """
+    owner = torch.from_numpy(np.repeat(np.arange(len(clips)), np.diff(clips.first)))
+    owner = owner.to(clips.device)
+    video, out = taught.video.float().T, []
+    for part in slices(len(owner), chunk):
+        sims = taught.text[part].float() @ video
+        own = sims.gather(1, owner[part, None])
+        above, at_least = (sims > own).sum(dim=1), (sims >= own).sum(dim=1)
+        out.append((1 + above + at_least) / 2)
+    return torch.cat(out).double().cpu().numpy()
+
+
+def denoising_mask(teachers: Sequence[Taught], clips: ExpertClips, worst: int) -> np.ndarray:
+    """Captions to learn from: those by which teachers find their video again.
+
+    The papers do not say how masks are made. Here a caption stays where the median over teachers of
+    its video's rank is `worst` or better, and of each video the best-ranked caption stays anyway.
+
+    Returns:
+        [n_captions] bool.
+    """
+    ranks = np.median([caption_ranks(taught, clips) for taught in teachers], axis=0)
+    best = np.minimum.reduceat(ranks, clips.first[:-1])
+    return (ranks <= worst) | (ranks == np.repeat(best, np.diff(clips.first)))
+
+
+def write_masks(path: Path, mask: np.ndarray, clips: ExpertClips) -> None:
+    """Save caption masks in the official layout: a dict video -> vector of 0 and 1."""
+    parts = np.split(mask.astype(np.int64), clips.first[1:-1])
+    write_pickle(path, dict(zip(clips.videos, parts, strict=True)))
+
+
+def read_masks(stored: Mapping[str, Any], clips: ExpertClips) -> np.ndarray:
+    """[n_captions] bool from a file of the official layout.
+
+    Raises:
+        FileError: a clip is missing, or has another number of captions.
+    """
+    parts = []
+    for i, name in enumerate(clips.videos):
+        n = int(clips.first[i + 1] - clips.first[i])
+        mask = np.asarray(stored.get(name, ())).ravel()
+        if len(mask) < n:
+            raise FileError(
+                f"the caption mask of video {name} has {len(mask)} elements for {n} captions; make "
+                "the masks again"
+            )
+        parts.append(mask[:n] > 0)
+    return np.concatenate(parts)

@@ -1,0 +1,210 @@
+"""Recipes: every row of the tables on a miniature of the film library, teachers, masks, tables."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from made_trees import make_tree  # noqa: E402
+
+from retrieval import experiments  # noqa: E402
+from retrieval.datasets.features import read_dict  # noqa: E402
+from retrieval.errors import FileError, ModelError, SettingsError  # noqa: E402
+from retrieval.experiments import RESULT, Library, run, taught, trained  # noqa: E402
+from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
+from retrieval.training.distilling import (  # noqa: E402
+    caption_ranks,
+    denoising_mask,
+    read_masks,
+    read_teacher,
+    taught_by,
+    vectors_of,
+    write_masks,
+)
+from retrieval.training.expert_clips import similarities  # noqa: E402
+from retrieval.training.expert_recipes import (  # noqa: E402
+    EXPERT_RECIPES,
+    TABLES,
+    TEACHERS,
+    get_expert_recipe,
+    in_order,
+    waits_for,
+)
+from retrieval.training.experts_trainer import BEST  # noqa: E402
+from retrieval.training.teachers import write_teacher  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Library:
+    """A made tree of 24 training and 9 validation clips; the test clips are those of validation."""
+    folder = tmp_path_factory.mktemp("tree")
+    make_tree(folder, "Animations", "full-val", n_train=24, n_val=9)
+    root = folder / "Animations" / "structured-symlinks"
+    (root / "test_list_full.txt").write_text((root / "val_list_full.txt").read_text())
+    text = root / "aggregated_text_feats"
+    (text / "words.pkl").write_bytes((text / "w2v.pkl").read_bytes())
+    (text / "letters.pkl").write_bytes((text / "w2v.pkl").read_bytes())
+    (text / "clip.pkl").write_bytes((text / "openai.pkl").read_bytes())
+    return Library(root)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, library):
+    """Where teachers have been trained."""
+    out = tmp_path_factory.mktemp("runs")
+    for teacher in TEACHERS:
+        run(teacher, 0, library, out, epochs=2, save_every=0, keep_sims=False)
+    return out
+
+
+# ---- the table of recipes ------------------------------------------------------------------------
+
+
+def test_every_row_of_the_tables_has_a_recipe_and_every_recipe_a_row():
+    rows = {name for rows in TABLES.values() for name in rows.values()}
+    assert rows == set(EXPERT_RECIPES)
+    with pytest.raises(SettingsError, match="unknown recipe 'ce'; available: animations-ce,"):
+        get_expert_recipe("ce")
+
+
+def test_teachers_come_before_those_they_teach():
+    order = in_order()
+    assert sorted(order) == sorted(EXPERT_RECIPES)
+    assert set(order[:3]) == set(TEACHERS)
+    for place, name in enumerate(order):
+        assert all(order.index(teacher) < place for teacher in waits_for(name))
+
+
+@pytest.mark.parametrize("name", sorted(EXPERT_RECIPES))
+def test_every_recipe_trains_and_is_tested(library, runs, name):
+    found = run(name, 0, library, runs, epochs=2, save_every=0, keep_sims=False)
+    assert np.isfinite(found["t2v"]["metrics"]["qbnorm"]["R@1"])
+    assert found["t2v"]["n_bank"] >= found["n_train"]
+    assert found["v2t"]["direction"] == "v2t" and found["v2t"]["n_bank"] == 0
+    assert json.loads((runs / name / "seed-0" / RESULT).read_text()) == found
+    assert run(name, 0, library, runs, epochs=2) == found  # it is not made again
+
+
+# ---- one run -------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_gives_the_same_figures_again(tmp_path, library):
+    found = run("animations-moee", 1, library, tmp_path, epochs=2)
+    folder = tmp_path / "animations-moee" / "seed-1"
+    sims, there = np.load(folder / "sims.npy"), np.load(folder / "mask.npy")
+    assert sims.shape == (9 * 20, 9) and there.sum() == 9 * 20 - 1  # one has a caption less
+    ranks = t2v_ranks(sims, mask=there)
+    assert summarise(ranks) == found["t2v"]["metrics"]["none"]
+    assert np.load(folder / "bank_sims.npy").shape == (24 * 20, 9)
+    recipe = get_expert_recipe("animations-moee")
+    test = library.clips(recipe, "test")
+    model = trained(folder / BEST)
+    captions, _ = test.asked(20)
+    np.testing.assert_allclose(
+        similarities(model, test, captions.ravel(), test), sims, atol=1e-5, rtol=0
+    )
+
+
+def test_runs_of_another_version_are_not_mixed_in(tmp_path, library):
+    run("animations-concat", 0, library, tmp_path, epochs=1, keep_sims=False)
+    with pytest.raises(ModelError, match="another version of the recipe"):
+        run("animations-concat", 0, library, tmp_path, epochs=2)
+
+
+def test_clips_that_lack_the_only_expert_are_left_out(library):
+    recipe = get_expert_recipe("animations-audio")
+    clips = library.clips(recipe, "train")
+    assert clips.videos == tuple(f"video{i}" for i in range(24) if i % 3 != 1)
+    assert clips.available["audio"].all()
+
+
+def test_seeds_are_put_together_as_mean_and_deviation():
+    rows = [
+        {
+            "t2v": {"metrics": {"none": {"R@1": r}, "qbnorm": {"R@1": r + 1}}},
+            "v2t": {"metrics": {"none": {"R@1": 2 * r}}},
+        }
+        for r in (1.0, 2.0, 3.0)
+    ]
+    assert experiments.over_seeds(rows) == {
+        "t2v": {"R@1": (2.0, 1.0)},
+        "t2v qbnorm": {"R@1": (3.0, 1.0)},
+        "v2t": {"R@1": (4.0, 2.0)},
+    }
+
+
+# ---- teachers ------------------------------------------------------------------------------------
+
+
+def test_a_teachers_vectors_give_its_similarities_where_no_expert_is_missing(library, runs):
+    recipe = get_expert_recipe(TEACHERS[0])
+    model = trained(runs / TEACHERS[0] / "seed-0" / BEST)
+    clips = library.clips(recipe, "train")
+    said = taught(TEACHERS[0], library, runs)
+    captions = np.arange(len(clips.captions))
+    sims = similarities(model, clips, captions, clips)
+    by_vectors = said.text.float() @ said.video.float().T
+    whole = np.all([flags.numpy() > 0 for flags in clips.available.values()], axis=0)
+    assert 0 < whole.sum() < len(clips)
+    np.testing.assert_allclose(by_vectors[:, whole], sims[:, whole], atol=2e-3)
+    assert not np.allclose(by_vectors[:, ~whole], sims[:, ~whole], atol=2e-3)
+
+
+def test_a_teachers_file_is_read_as_it_was_written_and_as_the_official_loader_takes_it(
+    tmp_path, library, runs
+):
+    recipe = get_expert_recipe(TEACHERS[0])
+    clips = library.clips(recipe, "train")
+    said = taught(TEACHERS[0], library, runs)
+    write_teacher(tmp_path / "t.pkl", vectors_of(said, clips, recipe.experts))
+    stored = read_dict(tmp_path / "t.pkl")
+    assert list(stored) == list(clips.videos)
+    one = stored["video3"]
+    assert one["vid_embds"]["ocr"].shape == (128,) and one["text_embds"]["ocr"].shape == (20, 128)
+    for weighted, share in ((True, 1), (False, 1 / 6)):
+        again = read_teacher(stored, clips, weighted)
+        np.testing.assert_array_equal(again.video, said.video.float())
+        np.testing.assert_allclose(again.text, share * said.text.float(), rtol=1e-6)
+    del stored["video5"]
+    with pytest.raises(FileError, match="does not know video video5"):
+        read_teacher(stored, clips)
+    stored["video5"] = {**one, "text_embds": {e: v[:3] for e, v in one["text_embds"].items()}}
+    with pytest.raises(FileError, match="3 captions of video video5, the text features have 20"):
+        read_teacher(stored, clips)
+
+
+def test_networks_without_an_embedding_for_each_expert_cannot_teach(library):
+    recipe = get_expert_recipe("animations-concat")
+    clips = library.clips(recipe, "train")
+    model = experiments.seeded(library.model(recipe), 0)
+    with pytest.raises(SettingsError, match="embedding for each expert"):
+        taught_by(model, clips)
+
+
+def test_captions_stay_where_teachers_find_their_video(tmp_path, library, runs):
+    clips = library.clips(get_expert_recipe(TEACHERS[0]), "train")
+    teachers = [taught(teacher, library, runs) for teacher in TEACHERS]
+    ranks = [caption_ranks(said, clips, chunk=100) for said in teachers]
+    owner = np.repeat(np.arange(24), np.diff(clips.first))
+    for said, found in zip(teachers, ranks, strict=True):
+        sims = (said.text.float() @ said.video.float().T).numpy()
+        np.testing.assert_allclose(found, t2v_ranks(sims, owner))
+    median = np.median(ranks, axis=0)
+    for worst in (3, 12):
+        mask = denoising_mask(teachers, clips, worst)
+        assert mask[median <= worst].all()
+        for video in range(24):
+            own = np.flatnonzero(owner == video)
+            assert mask[own].any()
+            beyond = own[mask[own] & (median[own] > worst)]
+            assert (median[beyond] == median[own].min()).all()
+    write_masks(tmp_path / "m.pkl", mask, clips)
+    np.testing.assert_array_equal(read_masks(read_dict(tmp_path / "m.pkl"), clips), mask)
+    short = replace(clips, videos=("stranger", *clips.videos[1:]))
+    with pytest.raises(FileError, match="caption mask of video stranger has 0 elements for 20"):
+        read_masks(read_dict(tmp_path / "m.pkl"), short)
