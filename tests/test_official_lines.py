@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from retrieval import official
 from retrieval.normalisers import parse_spec
-from retrieval.official import printed, ratio_ranks
+from retrieval.official import Beside, SummedTiles, Sums, printed
 from retrieval.rows import MatrixRows
 from retrieval.scoring import Truth
+from retrieval.similarity import MatrixTiles
+from retrieval.tiles import for_each_block, for_each_tile
 from tests.test_evaluation import BANK_SIMS, SIMS
 
 
@@ -43,12 +44,14 @@ def published(bank_sims, sims, mask=None, beta=20.0, k=1):
 
 def ours(bank_sims, sims, mask=None, beta=20.0, k=1):
     truth = Truth.of_videos(sims.shape, None, mask)
-    bias = parse_spec("qbnorm", beta=beta, k=k).fit(bank_sims)
-    ranks = ratio_ranks(MatrixRows(sims), MatrixRows(bank_sims), bias, truth, beta)
+    beside = Beside(MatrixTiles(bank_sims), MatrixRows(sims), truth, beta)
+    bias = parse_spec("qbnorm", beta=beta, k=k).fit(beside.tiles)
+    for_each_block(beside.rows, truth.queries, lambda at, block: None)
     every = np.flatnonzero(np.ones(len(sims)) if mask is None else mask.ravel())
     own = sims[every, every // (len(sims) // sims.shape[1])][:, None]
     before = 1 + (sims[every] > own).sum(axis=1) + ((sims[every] == own).sum(axis=1) - 1) / 2
-    return printed(before, ranks, mask is not None), ranks
+    ranks = beside.ranks(before, bias.active)
+    return None if ranks is None else printed(before, ranks, mask is not None), ranks
 
 
 def test_the_worked_example_is_printed_as_published():
@@ -84,23 +87,37 @@ def test_lines_and_ranks_are_those_of_whole_matrices(rng, dtypes, masked, monkey
         assert lines == expected
 
 
-def test_slices_add_up_in_the_scripts_order(rng, monkeypatch):
-    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 37 * 20)
-    monkeypatch.setattr("retrieval.parallel.BLOCK", 11 * 20)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_tiles_add_up_in_the_scripts_order(rng, order):
     bank_sims = rng.uniform(-0.3, 0.5, (5000, 20)).astype(np.float32)
-    mass = official._mass(MatrixRows(bank_sims), 20.0)
-    np.testing.assert_array_equal(mass, np.exp(bank_sims * 20.0).sum(axis=0))
-    assert mass.dtype == np.float32
+    sums = Sums(*bank_sims.shape, bank_sims.dtype, 20.0)
+    tiles = MatrixTiles(np.asarray(bank_sims, order=order), row_tile=37, column_tile=7)
+    for _ in range(2):  # the second reading adds nothing
+        assert sums.fails == (sums.n_left > 0)
+        for_each_tile(SummedTiles(tiles, sums), lambda *part: None)
+        np.testing.assert_array_equal(sums.mass, np.exp(bank_sims * 20.0).sum(axis=0))
+    assert sums.mass.dtype == np.float32
+
+
+def test_rows_that_are_read_again_are_not_ranked_again(rng, monkeypatch):
+    sims = rng.uniform(-0.3, 0.5, (60, 20)).astype(np.float32)
+    truth = Truth.of_videos(sims.shape, None, None)
+    beside = Beside(MatrixTiles(sims), MatrixRows(sims), truth, 20.0)
+    beside.rows.read_rows(0, 5)  # before there are sums to divide by
+    assert np.isnan(beside.rows.ranks).all()
+    for_each_tile(beside.tiles, lambda *part: None)
+    beside.rows.read_rows(10, 30)
+    assert np.flatnonzero(~np.isnan(beside.rows.ranks)).tolist() == list(range(10, 30))
+    monkeypatch.setattr(beside.rows, "_look_at", None)
+    np.testing.assert_array_equal(beside.rows.read_rows(12, 14), sims[12:14])
 
 
 def test_where_the_script_overflows_it_has_no_ranks(rng):
     logits = rng.uniform(0, 30, (12, 4)).astype(np.float32)  # cosines times 100
-    truth = Truth.of_videos(logits.shape, None, None)
-    bias = parse_spec("qbnorm", beta=20.0).fit(logits)
-    rows = MatrixRows(logits)
-    assert ratio_ranks(rows, rows, bias, truth, 20.0) is None
-    assert ratio_ranks(MatrixRows(logits.astype(int)), rows, bias, truth, 0.5) is None
-    assert ratio_ranks(rows, rows, bias, truth, 0.5) is not None
+    assert ours(logits, logits, beta=20.0)[1] is None
+    assert ours(logits, logits, beta=0.5)[1] is not None
+    logits[0, 1] = 400  # the sums are finite, a query's best item is not
+    assert ours(logits[1:], logits, beta=0.5)[1] is None
 
 
 @pytest.mark.parametrize(

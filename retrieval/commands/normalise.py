@@ -214,13 +214,15 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     if args.choose:
         names = _choose(args, names, bank, mask, also)
     given = {name: getattr(args, name) for name in EVIDENCE if getattr(args, name) is not None}
+    beside = _beside(args, sims, bank, correct, mask) if args.published else None
+    tiles = None if bank is None else bank.tiles() if beside is None else beside.tiles
     with _progress() as (read, ranked):
         evidence = Evidence(
-            bank_sims=None if bank is None else WatchedTiles(bank.tiles(), read),
+            bank_sims=None if bank is None else WatchedTiles(tiles, read),
             **{name: open_matrix(path, name).tiles() for name, path in given.items()},
         )
         report = evaluate_matrices(
-            sims,
+            sims if beside is None else beside.rows,
             evidence,
             correct=correct,
             mask=mask,
@@ -234,7 +236,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
             progress=ranked,
         )
     if args.published:
-        _print_published(args, report, sims, bank)
+        _print_published(args, report, beside)
     if args.sweep:
         _sweep(args, swept, sims, evidence, correct, mask, also)
     _write(args, report, sims, evidence, also)
@@ -304,23 +306,34 @@ def _sweep(
         print("\n".join(found.lines()), f"Curve: {base}.png and {base}.html", sep="\n", end="\n\n")
 
 
-def _print_published(args: argparse.Namespace, report: "Report", sims: Any, bank: Any) -> None:
-    """The four lines of the published script."""
-    from retrieval import official
+def _beside(args: argparse.Namespace, sims: Any, bank: Any, correct: Any, mask: Any) -> Any:
+    """What works out the published script's ratios; None where it is not made for the numbers."""
+    from retrieval.checks import check_shapes
+    from retrieval.official import Beside
+    from retrieval.scoring import Truth
 
-    qbnorm = report["qbnorm"]
-    ranks = official.ratio_ranks(sims, bank, qbnorm.bias, report.truth, args.beta)
+    n_correct, n_mask = (None if each is None else each.size for each in (correct, mask))
+    check_shapes(sims.shape, bank.shape, n_correct, n_mask)
+    if not {sims.dtype.str[1:], bank.dtype.str[1:]} <= {"f4", "f8"}:
+        return None
+    return Beside(bank.tiles(), sims, Truth.of_videos(sims.shape, correct, mask), args.beta)
+
+
+def _print_published(args: argparse.Namespace, report: "Report", beside: Any) -> None:
+    """The four lines of the published script."""
+    from retrieval.official import printed
+
+    raw, qbnorm = report["none"].ranks, report["qbnorm"]
+    ranks = None if beside is None else beside.ranks(raw, qbnorm.bias.active)
     if ranks is None:
-        single_or_double = {sims.dtype.str[1:], bank.dtype.str[1:]} <= {"f4", "f8"}
         logger.warning(
             "the published script %s; its lines are computed in log space",
-            f"overflows at beta {args.beta:g} in the unit of these similarities"
-            if single_or_double
-            else "is made for float32 and float64",
+            "is made for float32 and float64"
+            if beside is None
+            else f"overflows at beta {args.beta:g} in the unit of these similarities",
         )
         ranks = qbnorm.ranks
-    lines = official.printed(report["none"].ranks, ranks, args.masks is not None)
-    print("\n".join(lines), end="\n\n")
+    print("\n".join(printed(raw, ranks, args.masks is not None)), end="\n\n")
 
 
 def _write(
