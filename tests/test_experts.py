@@ -2,11 +2,13 @@
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retrieval.__main__ import main
+from retrieval.datasets import trees
 from retrieval.datasets.animations import sounds, split
 from retrieval.datasets.animations.canvas import lettering
 from retrieval.datasets.animations.render import sound
@@ -312,6 +314,17 @@ def test_every_file_is_read_by_the_safe_reader_and_by_plain_pickle(tree):
             assert value.dtype == np.float16 and np.isfinite(value).all()
             assert value.shape[1] == expert.dim and 1 <= len(value) <= expert.max_tokens
             assert expert.kind == "variable" or value.shape == (1, expert.dim)
+
+
+def test_the_data_set_looks_where_the_table_says():
+    root = Path("root")
+    for name, expert in EXPERTS.items():
+        found = trees.expert_files(root, "Animations", "full-test", name, expert.aggregation)
+        assert found == [root / expert.path]
+        if name.count(".") == 2:  # the rule of the official trees says the same
+            assert trees.named_files(name, expert.aggregation) == [expert.path]
+    for name, text in TEXTS.items():
+        assert trees.text_files(root, "Animations", name) == [root / text.path]
 
 
 def test_captions_and_text_features_go_together(tree):

@@ -12,6 +12,7 @@ import os
 import pickle
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -185,9 +186,13 @@ def _make_parts(
             return
         # Fresh interpreters: a forked one would inherit PyTorch's threads in an unknown state.
         context = multiprocessing.get_context("spawn")
-        with context.Pool(workers, _start, (words,)) as pool:
-            for n in pool.imap_unordered(work, jobs):
-                bar.update(n)
+        with ProcessPoolExecutor(workers, context, _start, (words,)) as pool:
+            waiting = [pool.submit(work, job) for job in jobs]
+            try:
+                for done in as_completed(waiting):
+                    bar.update(done.result())
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def _jobs(plan: dict[str, int]) -> list[tuple[str, int, int]]:
