@@ -403,6 +403,20 @@ def test_a_run_that_breaks_off_goes_on(tree, tmp_path, monkeypatch):
     assert contents(tmp_path) == contents(tree)
 
 
+def test_two_workers_find_what_one_finds(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "_PART", 2)
+    library.write_experts(tmp_path, ("val",), limit=N, workers=2, texts=False, train_clips=TRAIN)
+    for expert in EXPERTS.values():
+        assert (tmp_path / expert.path).read_bytes() == (tree / expert.path).read_bytes()
+    folder = tree / library.TEXT_ENCODERS / "clip"
+    encoder, chunks = load_tokens(folder), [list(clip.captions) for clip in split("val")[:3]]
+    one, two = (list(library._encoded(encoder, folder, chunks, n)) for n in (1, 2))
+    assert len(one) == len(two) == 3
+    for alone, together in zip(one, two, strict=True):
+        np.testing.assert_array_equal(alone[1], together[1])
+        np.testing.assert_allclose(alone[0], together[0], atol=4e-3)
+
+
 def test_texts_can_be_added_later(tree, tmp_path):
     assert write(tmp_path, texts=False)["texts"] == {}
     assert not (tmp_path / "aggregated_text_feats").exists()

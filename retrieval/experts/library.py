@@ -48,7 +48,7 @@ MANIFEST = "experts.json"
 PARTS = "parts"  # finished dozens; the tree is whole without them
 TEXT_ENCODERS = "text_encoders"  # live ones, for typed queries
 _PART = 25  # clips in one file
-_CAPTIONED = 25  # clips whose captions are encoded together
+_CAPTIONS = 512  # encoded together
 _FIXED = ("rgb.clip.0", "motion.flow.0", "scene.layout.0")
 _SMALL = 4  # film pixels to one of motion and scene
 _GREY = np.array([0.3, 0.59, 0.11], np.float32)
@@ -99,9 +99,11 @@ def write_experts(
         gaps[name] = lacking / len(features)
     done = _texts_done(out, version, plan)
     for encoder in _text_encoders(out, words) if texts else ():
-        encoder.save(out / TEXT_ENCODERS / encoder.name)
+        folder = out / TEXT_ENCODERS / encoder.name
+        encoder.save(folder)
         if encoder.name not in done:
-            _dump(out / TEXTS[encoder.name].path, _text_features(encoder, clips))
+            features = _text_features(encoder, folder, clips, workers)
+            _dump(out / TEXTS[encoder.name].path, features)
             done.append(encoder.name)
     manifest = {
         "dataset": "Animations",
@@ -159,6 +161,7 @@ def _reduced(frames: np.ndarray) -> np.ndarray:
 # ---- all clips, in parts -------------------------------------------------------------------------
 
 _experts: Experts  # of a worker
+_text_encoder: TokenEncoder  # of another
 
 
 def _start(words: Sequence[str]) -> None:
@@ -269,18 +272,56 @@ def _text_encoders(out: Path, words: WordVectors) -> Iterator[TokenEncoder]:
     yield ClipTokens(ENCODER)
 
 
-def _text_features(encoder: TokenEncoder, clips: Sequence[Clip]) -> dict[str, list[np.ndarray]]:
-    """Tokens of every caption; captions that are the same share one array."""
+def _text_features(
+    encoder: TokenEncoder, folder: Path, clips: Sequence[Clip], workers: int | None
+) -> dict[str, list[np.ndarray]]:
+    """Tokens of every caption; captions that are the same share one array.
+
+    Args:
+        encoder: what encodes.
+        folder: where it was saved, for the workers to load it from.
+        clips: whose captions.
+        workers: processes.
+    """
+    texts = list(dict.fromkeys(text for clip in clips for text in clip.captions))
+    chunks = [texts[i : i + _CAPTIONS] for i in range(0, len(texts), _CAPTIONS)]
+    workers = min(workers or os.cpu_count() or 1, len(chunks))
     of_caption: dict[str, np.ndarray] = {}
-    with tqdm(total=len(clips), desc=f"text {encoder.name}", unit="clip") as bar:
-        for start in range(0, len(clips), _CAPTIONED):
-            some = clips[start : start + _CAPTIONED]
-            new = dict.fromkeys(text for clip in some for text in clip.captions)
-            new = [text for text in new if text not in of_caption]
-            tokens = (one.astype(np.float16) for one in encoder.encode_all(new))
-            of_caption.update(zip(new, tokens, strict=True))
-            bar.update(len(some))
+    with tqdm(total=len(texts), desc=f"text {encoder.name}", unit="caption") as bar:
+        for chunk, (rows, ends) in zip(
+            chunks, _encoded(encoder, folder, chunks, workers), strict=True
+        ):
+            of_caption.update(zip(chunk, np.split(rows, ends[:-1]), strict=True))
+            bar.update(len(chunk))
     return {clip.id: [of_caption[text] for text in clip.captions] for clip in clips}
+
+
+def _encoded(
+    encoder: TokenEncoder, folder: Path, chunks: Sequence[Sequence[str]], workers: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each chunk's tokens one below the other, and where each caption's end, in order."""
+    if workers <= 1 or isinstance(encoder, LetterVectors | WordVectors):  # done before a start
+        for chunk in chunks:
+            yield _encode(encoder, chunk)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_text, (folder,)) as pool:
+        yield from pool.map(_encode_there, chunks)
+
+
+def _start_text(folder: Path) -> None:
+    global _text_encoder
+    torch.set_num_threads(1)
+    _text_encoder = load_tokens(folder)
+
+
+def _encode_there(chunk: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    return _encode(_text_encoder, chunk)
+
+
+def _encode(encoder: TokenEncoder, chunk: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    tokens = encoder.encode_all(chunk)
+    return np.concatenate(tokens).astype(np.float16), np.cumsum([len(one) for one in tokens])
 
 
 # ---- files ---------------------------------------------------------------------------------------
