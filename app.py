@@ -19,6 +19,7 @@ from retrieval.tabs import about, compare, hubness, matrices, queries, results
 from retrieval.tabs.api import publish
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
+from retrieval.tabs.kept_reports import Reports, reports_route
 from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_route
 from retrieval.tabs.uploads import Uploads
@@ -35,7 +36,7 @@ def build_page(library: Library) -> gr.Blocks:
     # Gradio sums up all past events after each one, though nobody here reads that.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
-    reports = matrices.Reports(Uploads.open())  # before Gradio asks where uploads go
+    reports = Reports(Uploads.open())  # before Gradio asks where uploads go
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
@@ -91,7 +92,7 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
     routes = [
         media_route(library.galleries),
         results.results_route(),
-        matrices.matrices_route(page.reports),
+        reports_route(page.reports),
         download_route(library),
     ]
     # In the head, not as css=: Gradio rewrites that and drops container queries.

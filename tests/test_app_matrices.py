@@ -12,8 +12,9 @@ import pytest
 
 from retrieval.evaluation import evaluate_matrices
 from retrieval.normalisers import title_of
-from retrieval.tabs import matrices as tab
-from retrieval.tabs.matrices import FIRST_CHOICE, PAGE
+from retrieval.tabs import kept_reports
+from retrieval.tabs.matrices import FIRST_CHOICE
+from retrieval.tabs.matrix_report import ORDERS, PAGE
 from tests.page import Visitors, axe_findings, chromium_or_skip, film_library, open_browser, served
 
 pytestmark = pytest.mark.browser
@@ -109,7 +110,7 @@ def expected_ranks(report, spec, order=None, kind="all"):
     before, after = report["none"].ranks, report[spec].ranks
     kept = {"all": before > 0, "helped": after < before, "hurt": after > before}[kind]
     rows = np.flatnonzero(kept)
-    keys = tab.ORDERS[order or next(iter(tab.ORDERS))](before[rows], after[rows])
+    keys = ORDERS[order or next(iter(ORDERS))](before[rows], after[rows])
     rows = rows[np.argsort(keys, kind="stable")]
     return [f"{before[row]:g} → {after[row]:g}" for row in rows]
 
@@ -207,7 +208,7 @@ def test_a_refusal_is_one_sentence_and_the_earlier_report_stays(new_page, url, b
     assert page.is_enabled("#matrix-run") and page.is_disabled("#matrix-cancel")
 
 
-class Slow(tab.Examination):
+class Slow(kept_reports.Examination):
     """Counts for as long as nobody cancels it."""
 
     started = threading.Event()
@@ -223,7 +224,7 @@ class Slow(tab.Examination):
 
 
 def test_progress_counts_and_can_be_cancelled(new_page, url, brought, monkeypatch):
-    monkeypatch.setattr(tab, "Examination", Slow)
+    monkeypatch.setattr(kept_reports, "Examination", Slow)
     page = opened(new_page(), url)
     bring(page, brought[2][0])
     page.click("#matrix-run")
@@ -242,7 +243,7 @@ def test_a_report_that_is_gone_says_so(new_page, url, brought, monkeypatch):
     link = page.get_attribute("#matrix-report a:has-text('JSON')", "href")
     assert httpx.get(url + link).status_code == 200
     assert httpx.get(url + "download/matrices/none-such.json").status_code == 404
-    monkeypatch.setattr(tab, "KEPT_S", 0.0)
+    monkeypatch.setattr(kept_reports, "KEPT_S", 0.0)
     page.click("#matrix-kind label:has-text('helped')")
     page.wait_for_selector(".toast-wrap :text('This report was deleted')")
     assert httpx.get(url + link).status_code == 404

@@ -10,9 +10,11 @@ import pytest
 
 import retrieval.encoders
 from retrieval.__main__ import COMMANDS, main
+from retrieval.choosing import choose
 from retrieval.engine import Engine, Settings
 from retrieval.gallery import open_gallery
 from retrieval.querybank import open_querybank
+from retrieval.similarity import SimTiles
 from tests.fakes import FakeEncoder, make_bank, make_gallery, sentences
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,10 +109,27 @@ def test_search_json_is_the_engines_answer(folder, capsys):
     assert json.loads(capsys.readouterr().out) == expected
 
 
+def test_search_uses_what_it_chooses_whatever_the_settings_say(folder, capsys):
+    gallery = f"{folder}/gallery"
+    argv = ["search", "--query-id", "q4", "--gallery", gallery, "--choose", "--beta", "20"]
+    engine = Engine(open_gallery(gallery), open_querybank(f"{gallery}-bank"))
+    choice = choose(SimTiles(engine.bank.text_emb, engine.gallery.video_emb))
+    assert main([*argv, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer.pop("choice")["sentence"] == choice.sentence
+    settings = Settings(right=choice.spec)
+    assert answer == engine.rank(query_id="q4", settings=settings).to_dict()
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith(choice.sentence)
+    assert "not allowed with" in refused(capsys, *argv, "--normaliser", "csls")
+
+
 def test_search_without_a_bank_shows_raw_and_says_so(tmp_path, capsys):
     make_gallery(tmp_path)
     assert main(["search", "--query-id", "q0", "--gallery", f"{tmp_path}/gallery"]) == 0
     assert "No querybank is loaded" in capsys.readouterr().out
+    argv = ["search", "--query-id", "q0", "--gallery", f"{tmp_path}/gallery", "--choose"]
+    assert "--choose needs a querybank" in refused(capsys, *argv)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from retrieval.__main__ import main
+from retrieval.choosing import choice_lines, choose
 from retrieval.commands.bias import SUFFIXES
 from retrieval.folding import Folding
 from retrieval.gallery import open_gallery
-from retrieval.normalisers import Evidence, get_normaliser
+from retrieval.normalisers import Evidence, get_normaliser, parse_spec
 from retrieval.querybank import open_querybank, write_querybank
-from retrieval.similarity import unit_rows
+from retrieval.similarity import SimTiles, unit_rows
 from tests.fakes import make_bank, make_gallery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,17 @@ def test_knobs_may_stand_in_the_word(folder, tmp_path, expected):
     assert about["normaliser"] == "nnn:alpha=0.5:neighbours=8" and about["beta"] is None
     nearest = -np.sort(-(bank.text_emb @ gallery.video_emb.T), axis=0)[:8].mean(axis=0) / 2
     np.testing.assert_allclose(np.load(tmp_path / "bias.npy"), nearest - nearest.mean(), atol=1e-6)
+
+
+def test_the_chosen_normaliser_is_fitted_as_it_is_spelt(folder, expected, tmp_path, capsys):
+    gallery, bank, _ = expected
+    choice = choose(SimTiles(bank.text_emb, gallery.video_emb))
+    run(folder, "--choose", "--beta", "99", "--out", tmp_path / "bias.npy")
+    assert capsys.readouterr().out.splitlines() == choice_lines(choice)
+    bias = parse_spec(choice.spec).fit(bank.text_emb @ gallery.video_emb.T)
+    np.testing.assert_allclose(np.load(tmp_path / "bias.npy"), bias.centred, atol=1e-6)
+    about = json.loads((tmp_path / "bias.npy.about.json").read_text())
+    assert about["normaliser"] == choice.spec
 
 
 def test_the_faiss_file_holds_the_gallery_and_the_bias(folder, expected, tmp_path, caplog):

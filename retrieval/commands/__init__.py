@@ -1,6 +1,14 @@
 """Commands of `python -m retrieval`: each module has add_arguments(parser) and run(args)."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+from retrieval.errors import SettingsError
+
+if TYPE_CHECKING:
+    from retrieval.choosing import Choice
+    from retrieval.gallery import Gallery
+    from retrieval.querybank import Querybank
 
 # For one's own videos: open_clip fetches it, or finds it where it was fetched before.
 DEFAULT_MODEL = "ViT-B-32/laion2b_s34b_b79k"
@@ -24,3 +32,27 @@ def add_normaliser_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bank-size", type=int, help="use the first N captions of the bank (default: all)"
     )
+
+
+def add_choose_argument(parser: argparse._ActionsContainer, then: str) -> None:
+    """The option to choose the normaliser by the bank alone; `then`: what becomes of it."""
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="choose the normaliser without labels, by halves of the bank, and say whether to use "
+        f"one at all; {then}",
+    )
+
+
+def choose_for(
+    gallery: "Gallery", bank: "Querybank | None", bank_size: int | None, direction: str = "t2v"
+) -> "Choice":
+    """A choice by the bank alone."""
+    from retrieval.choosing import choose
+    from retrieval.similarity import SimTiles
+
+    if bank is None:
+        raise SettingsError("--choose needs a querybank; make one with `python -m retrieval bank`")
+    bank.check_fits(gallery)
+    items = gallery.video_emb if direction == "t2v" else gallery.queries.text_emb
+    return choose(SimTiles(bank.text_emb[: bank_size or len(bank)], items))

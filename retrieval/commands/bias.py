@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from retrieval.commands import add_normaliser_arguments
+from retrieval.commands import add_choose_argument, add_normaliser_arguments, choose_for
 from retrieval.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -18,13 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--normaliser",
         default="qbnorm",
         metavar="SPEC",
         help="what to fit, one number per video: qbnorm (default), csls, "
         "nnn:alpha=0.5:neighbours=8, ...",
     )
+    add_choose_argument(which, "none gives a bias of zeros")
     add_normaliser_arguments(parser)
     parser.add_argument(
         "--gallery-bank",
@@ -69,6 +71,12 @@ def run(args: argparse.Namespace) -> int:
             "gallery; give one with --bank, made by `python -m retrieval bank`"
         )
     bank = open_querybank(bank_path)
+    if args.choose:
+        from retrieval.choosing import choice_lines
+
+        choice = choose_for(gallery, bank, args.bank_size)
+        args.normaliser, args.beta, args.k = choice.spec, None, 1
+        print("\n".join(choice_lines(choice)))
     served = fit_for_serving(
         gallery,
         bank,

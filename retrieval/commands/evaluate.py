@@ -4,8 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from retrieval.commands import add_normaliser_arguments
-from retrieval.errors import SettingsError
+from retrieval.commands import add_choose_argument, add_normaliser_arguments, choose_for
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 
@@ -26,12 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="t2v",
         help="text-to-video (default) or video-to-text, whose bank is made with bank --side video",
     )
-    parser.add_argument(
-        "--choose",
-        action="store_true",
-        help="choose the normaliser without labels, by halves of the bank, and say whether to use "
-        "one at all; adds its row",
-    )
+    add_choose_argument(parser, "adds its row")
     parser.add_argument("--json", metavar="OUT", help="also write the report to this file")
 
 
@@ -54,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     names = tuple(args.normaliser or SEARCHABLE)
     also = {}
     if args.choose:
-        choice = _choose(gallery, bank, settings, args.direction)
+        choice = choose_for(gallery, bank, args.bank_size, args.direction)
         names, also = (parse_spec(choice.proposed), *names), {"choice": asdict(choice)}
         print("\n".join(choice_lines(choice)), end="\n\n")
     report = evaluate(gallery, bank, names, settings, args.direction)
@@ -62,18 +56,6 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, {**report.to_dict(), **also})
     print("\n".join(_lines(report)))
     return 0
-
-
-def _choose(gallery: Any, bank: Any, settings: Any, direction: str) -> Any:
-    """A choice by the bank alone."""
-    from retrieval.choosing import choose
-    from retrieval.similarity import SimTiles
-
-    if bank is None:
-        raise SettingsError("--choose needs a querybank; make one with `python -m retrieval bank`")
-    bank.check_fits(gallery)
-    items = gallery.video_emb if direction == "t2v" else gallery.queries.text_emb
-    return choose(SimTiles(bank.text_emb[: settings.bank_size or len(bank)], items))
 
 
 def _lines(report: Any) -> list[str]:

@@ -1,16 +1,15 @@
 """python -m retrieval normalise: any similarity matrix -> every normaliser's numbers."""
 
 import argparse
-import contextlib
 import logging
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retrieval.commands import add_choose_argument
+from retrieval.commands.progress import progress
+from retrieval.commands.seeds import SEED, seeds_of
 from retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SEED = "{seed}"
 EVIDENCE = ("gallery_bank_sims", "bank_gallery_bank_sims", "gallery_sims")
-PATIENCE_S = 2.0  # a run that takes longer says how far it is
+MATRICES = ("sims", "bank_sims", "masks", "targets", *EVIDENCE)  # options that name files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out-scores", metavar="OUT.npz", help="write the normalised matrices, float32"
     )
-    parser.add_argument(
-        "--choose",
-        action="store_true",
-        help="choose the normaliser without labels, by halves of the bank, and say whether to use "
-        "one at all; it takes the place of --normaliser where that is left out",
-    )
+    add_choose_argument(parser, "takes the place of --normaliser where that is left out")
     parser.add_argument(
         "--tune",
         nargs=2,
@@ -145,7 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
     args.published = _take_over_published_flags(args)
-    seeds = _seeds(args)
+    seeds = seeds_of(args, MATRICES)
     if args.sims is None:
         raise SettingsError("say which matrix to normalise with --sims FILE")
     for option in ("json", "ranks", "run", "out_scores", "plot"):
@@ -216,7 +209,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     given = {name: getattr(args, name) for name in EVIDENCE if getattr(args, name) is not None}
     beside = _beside(args, sims, bank, correct, mask) if args.published else None
     tiles = None if bank is None else bank.tiles() if beside is None else beside.tiles
-    with _progress() as (read, ranked):
+    with progress() as (read, ranked):
         evidence = Evidence(
             bank_sims=None if bank is None else WatchedTiles(tiles, read),
             **{name: open_matrix(path, name).tiles() for name, path in given.items()},
@@ -370,73 +363,7 @@ def _run_depth() -> int:
     return RUN_DEPTH
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
-    """Say on stderr how far a long run is; on a terminal in one line that is gone afterwards.
-
-    Yields:
-        what to tell of similarities of the querybank that were read, and of queries ranked.
-    """
-    live = sys.stderr.isatty()
-    next_at = time.monotonic() + PATIENCE_S
-    shown = False
-
-    def say(text: str) -> None:
-        nonlocal next_at, shown
-        next_at = time.monotonic() + (0.2 if live else 10.0)
-        print(f"\r{text}\033[K" if live else text, end="" if live else "\n", file=sys.stderr)
-        sys.stderr.flush()
-        shown = True
-
-    def read(done: int, total: int) -> None:
-        if time.monotonic() >= next_at:
-            which = f", pass {(done - 1) // total + 1}" if done > total else ""
-            say(f"read {100 * ((done - 1) % total + 1) // total} % of the querybank{which}")
-
-    def ranked(done: int, total: int) -> None:
-        if time.monotonic() >= next_at and done < total:
-            say(f"ranked {done:,} of {total:,} queries")
-
-    try:
-        yield read, ranked
-    finally:
-        if shown and live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
 # ---- seeds ---------------------------------------------------------------------------------------
-
-
-def _seeds(args: argparse.Namespace) -> list[str] | None:
-    """The seeds asked for; a pattern among them becomes --sims."""
-    paths = ("sims", "bank_sims", "masks", "targets", *EVIDENCE)
-    listed = [seed for each in args.seeds or () if SEED not in each for seed in each.split(",")]
-    patterns = [each for each in args.seeds or () if SEED in each]
-    if len(patterns) > 1 or (patterns and args.sims is not None):
-        raise SettingsError("give one pattern of S, as --sims or with --seeds")
-    if patterns:
-        args.sims = patterns[0]
-    with_seed = [name for name in paths if SEED in (getattr(args, name) or "")]
-    if args.seeds is None:
-        if with_seed:
-            raise SettingsError(f"say which seeds to put in for {SEED}, for example --seeds 0,1,2")
-        return None
-    if "sims" not in with_seed:
-        raise SettingsError(f"--seeds needs {SEED} in the name of S, for example 'S-{SEED}.npy'")
-    return listed or _seeds_there(args.sims)
-
-
-def _seeds_there(pattern: str) -> list[str]:
-    """Seeds of which there is a file, numbers in their order."""
-    path = Path(pattern)
-    if SEED in str(path.parent):
-        raise SettingsError(f"{SEED} stands in a folder's name; list the seeds, --seeds 0,1,2")
-    known = re.compile(re.escape(path.name).replace(re.escape(SEED), r"([^/]+?)", 1))
-    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    seeds = [found[1] for name in names if (found := known.fullmatch(name))]
-    if not seeds:
-        raise SettingsError(f"there is no file {pattern} for any seed; check the pattern")
-    return sorted(seeds, key=lambda seed: (len(seed), seed) if seed.isdecimal() else (10**9, seed))
 
 
 def _run_seeds(args: argparse.Namespace, seeds: list[str]) -> int:
@@ -451,7 +378,7 @@ def _run_seeds(args: argparse.Namespace, seeds: list[str]) -> int:
     for seed in seeds:
         chosen = argparse.Namespace(**vars(args))
         chosen.json = None
-        for name in ("sims", "bank_sims", "masks", "targets", *EVIDENCE):
+        for name in MATRICES:
             path = getattr(args, name)
             setattr(chosen, name, None if path is None else path.replace(SEED, seed))
         if args.published:

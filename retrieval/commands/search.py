@@ -3,9 +3,15 @@
 import argparse
 import json
 import shutil
+from dataclasses import asdict, replace
 from typing import Any
 
-from retrieval.commands import MODEL_HELP, add_normaliser_arguments
+from retrieval.commands import (
+    MODEL_HELP,
+    add_choose_argument,
+    add_normaliser_arguments,
+    choose_for,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
     parser.add_argument("--model", help=f"{MODEL_HELP.replace('default', 'for example')}")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--normaliser",
         default="qbnorm",
         metavar="NAME[:KNOB=VALUE]",
         help="of the right ranking, for example nnn:alpha=0.5 (default: qbnorm)",
     )
+    add_choose_argument(which, "the right ranking is by what it says, raw where it says none")
     parser.add_argument("--left", default="none", help="of the left ranking (default: none, raw)")
     add_normaliser_arguments(parser)
     parser.add_argument("--top", type=int, default=10, help="results, 1 to 100 (default: 10)")
@@ -52,10 +60,19 @@ def run(args: argparse.Namespace) -> int:
 
         clean_query(args.query or "")  # before a model is loaded
     engine = open_engine(args.gallery, args.bank, args.model)
+    choice = None
+    if args.choose:
+        choice = choose_for(engine.gallery, engine.bank, args.bank_size)
+        settings = replace(settings, right=choice.spec, beta=None, k=1)
     result = engine.rank(args.query, query_id=args.query_id, settings=settings)
     if args.json:
-        print(json.dumps(result.to_dict(), indent=1, ensure_ascii=False))
+        also = {} if choice is None else {"choice": asdict(choice)}
+        print(json.dumps({**result.to_dict(), **also}, indent=1, ensure_ascii=False))
     else:
+        if choice is not None:
+            from retrieval.choosing import choice_lines
+
+            print("\n".join(choice_lines(choice)), end="\n\n")
         print("\n".join(_lines(result, shutil.get_terminal_size((120, 24)).columns)))
     return 0
 
