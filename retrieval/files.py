@@ -5,7 +5,6 @@ the last thing in it. Arrays are read by `retrieval.formats`.
 """
 
 import contextlib
-import csv
 import hashlib
 import io
 import json
@@ -248,6 +247,8 @@ def read_table(path: str | Path, plain: str = "text") -> list[dict[str, Any]]:
 
 
 def _read_csv(text: str, name: str) -> list[dict[str, str]]:
+    import csv  # few runs read a table
+
     header = text.split("\n", 1)[0]
     delimiter = max("\t;,", key=header.count)
     csv.field_size_limit(MAX_FIELD + 1)

@@ -101,7 +101,7 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
         RetrievalError, ValueError, FileNotFoundError: what is wrong, in a sentence.
     """
     from retrieval.evaluation import evaluate_matrices
-    from retrieval.formats import VISITORS, open_matrix
+    from retrieval.formats import VISITORS, only_array, open_matrix, whole_numbers
     from retrieval.normalisers import Evidence, get_normaliser
     from retrieval.rows import WatchedTiles, as_rows, without_padding
     from retrieval.sweeps import sweep
@@ -161,34 +161,6 @@ def _wanted_curves(
     betas = [*(f"{scale_free * factor:.3g}" for factor in BETAS), str(PUBLISHED_BETA)]
     sizes = map(str, (*BANK_SIZES, n_bank))
     return [(f"beta={','.join(betas)}", None), (f"bank={','.join(sizes)}", beta)]
-
-
-def only_array(path: str, limits: Limits | None = None) -> Any:
-    """The one array of a file."""
-    from retrieval.formats import LIMITS, open_arrays
-
-    arrays = open_arrays(path, limits or LIMITS)
-    if len(arrays) != 1:
-        raise FileError(
-            f"{Path(path).name} holds the arrays {', '.join(arrays)[:70]}, expected one; save it "
-            "alone"
-        )
-    return next(iter(arrays.values()))
-
-
-def whole_numbers(path: str, limits: Limits | None = None) -> np.ndarray:
-    """Whole numbers, which may have been saved as floats."""
-    import numpy as np
-
-    numbers = only_array(path, limits).read().ravel()
-    with np.errstate(invalid="ignore"):
-        whole = numbers.astype(np.int64)
-    if not (whole == numbers).all():
-        raise FileError(
-            f"{Path(path).name} must hold whole numbers from 0, got "
-            f"{numbers[whole != numbers][0]}; one per caption"
-        )
-    return whole
 
 
 def _write(report: Report, folder: Path) -> None:

@@ -186,8 +186,7 @@ def _take_over_published_flags(args: argparse.Namespace) -> bool:
 def _evaluate(args: argparse.Namespace) -> "Report":
     """Evaluate one pair of matrices, print the published lines, write what is asked for."""
     from retrieval.evaluation import evaluate_matrices
-    from retrieval.formats import open_matrix
-    from retrieval.matrices import only_array, whole_numbers
+    from retrieval.formats import only_array, open_matrix, whole_numbers
     from retrieval.normalisers import NORMALISERS, Evidence
     from retrieval.rows import WatchedTiles
 

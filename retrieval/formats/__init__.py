@@ -3,30 +3,19 @@
 No file is ever run. What is refused is refused in one sentence, a `FileError`.
 """
 
+import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from retrieval.errors import FileError
-from retrieval.formats.checkpoints import (
-    LEGACY,
-    is_checkpoint,
-    open_checkpoint,
-    read_checkpoint,
-)
-from retrieval.formats.csv import is_text, open_csv
 from retrieval.formats.limits import LIMITS, VISITORS, Limits
 from retrieval.formats.npy import MAGIC as NPY
 from retrieval.formats.npy import open_npy, parse_npy, read_npy
-from retrieval.formats.npz import open_npz, read_npz
-from retrieval.formats.pickles import is_pickle, open_pickle, read_pickle
-from retrieval.formats.safetensors import is_safetensors, open_safetensors
-from retrieval.formats.source import Source, foreign, shown, what_else
-from retrieval.formats.standins import Record
+from retrieval.formats.source import LEGACY, ZIP, Source, foreign, shown, what_else
 from retrieval.formats.stored import FileTiles, StoredArray
-from retrieval.formats.zips import MAGIC as ZIP
-from retrieval.formats.zips import read_table
 
 __all__ = [
     "LIMITS",
@@ -36,6 +25,7 @@ __all__ = [
     "Record",
     "StoredArray",
     "open_arrays",
+    "only_array",
     "open_matrix",
     "parse_npy",
     "read_checkpoint",
@@ -43,7 +33,23 @@ __all__ = [
     "read_npy",
     "read_npz",
     "read_pickle",
+    "whole_numbers",
 ]
+
+
+# Other kinds of files are imported once there is one.
+_ELSEWHERE = {
+    "Record": "standins",
+    "read_checkpoint": "checkpoints",
+    "read_npz": "npz",
+    "read_pickle": "pickles",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
 
 
 def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredArray]:
@@ -64,21 +70,58 @@ def open_arrays(path: str | Path, limits: Limits = LIMITS) -> dict[str, StoredAr
     first_bytes = source.read(0, 512)
     if first_bytes.startswith(NPY):
         return {"": open_npy(source)}
-    if first_bytes.startswith(LEGACY):
-        return open_checkpoint(source)
-    if first_bytes.startswith(ZIP):
-        members = read_table(source, limits.tensors)
-        if is_checkpoint(members):
-            return open_checkpoint(source)
-        return open_npz(source, members)
+    if first_bytes.startswith((LEGACY, ZIP)):
+        return _open_archive(source, first_bytes)
+    from retrieval.formats.safetensors import is_safetensors, open_safetensors
+
     if is_safetensors(first_bytes, source.size):
         return open_safetensors(source)
     if what_else(first_bytes) is None:
+        from retrieval.formats.pickles import is_pickle, open_pickle
+
         if is_pickle(source):
             return open_pickle(source)
+        from retrieval.formats.csv import is_text, open_csv
+
         if is_text(first_bytes):
             return {"": open_csv(source)}
     raise foreign(first_bytes, source.name)
+
+
+def _open_archive(source: Source, first_bytes: bytes) -> dict[str, StoredArray]:
+    """Several arrays, as numpy or torch save them."""
+    from retrieval.formats.checkpoints import is_checkpoint, open_checkpoint
+    from retrieval.formats.npz import open_npz
+    from retrieval.formats.zips import read_table
+
+    if first_bytes.startswith(LEGACY):
+        return open_checkpoint(source)
+    members = read_table(source, source.limits.tensors)
+    return open_checkpoint(source) if is_checkpoint(members) else open_npz(source, members)
+
+
+def only_array(path: str | Path, limits: Limits = LIMITS) -> StoredArray:
+    """Open the one array of a file."""
+    arrays = open_arrays(path, limits)
+    if len(arrays) != 1:
+        raise FileError(
+            f"{Path(path).name} holds the arrays {', '.join(arrays)[:70]}, expected one; save it "
+            "alone"
+        )
+    return next(iter(arrays.values()))
+
+
+def whole_numbers(path: str | Path, limits: Limits = LIMITS) -> np.ndarray:
+    """Read whole numbers, which may have been saved as floats."""
+    numbers = only_array(path, limits).read().ravel()
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    if not (whole == numbers).all():
+        raise FileError(
+            f"{Path(path).name} must hold whole numbers from 0, got "
+            f"{numbers[whole != numbers][0]}; one per caption"
+        )
+    return whole
 
 
 def open_matrix(spec: str | Path, what: str = "sims", limits: Limits = LIMITS) -> StoredArray:

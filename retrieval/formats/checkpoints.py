@@ -14,15 +14,12 @@ import numpy as np
 from retrieval.errors import FileError
 from retrieval.formats.limits import LIMITS, Limits, check_limit
 from retrieval.formats.safetensors import is_safetensors, open_safetensors
-from retrieval.formats.source import Source, foreign
+from retrieval.formats.source import LEGACY, ZIP, Source, foreign
 from retrieval.formats.standins import Array, Record
 from retrieval.formats.stored import StoredArray
 from retrieval.formats.tensors import Layout, Storage, Tensor
-from retrieval.formats.zips import MAGIC as ZIP
 from retrieval.formats.zips import damaged, read_table, unpack
 
-# The first pickle of the older layout: a number of ten bytes.
-LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."
 _LEGACY_VERSION = 1001
 _STEPS = re.compile(r"[^/]+/data\.pkl")
 

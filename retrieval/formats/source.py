@@ -13,6 +13,9 @@ from retrieval.errors import FileError
 from retrieval.files import open_regular
 from retrieval.formats.limits import LIMITS, Limits, check_limit
 
+ZIP = b"PK\3\4"
+# The first pickle of torch's older layout: a number of ten bytes.
+LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."
 MAPPED_BYTES = 2**25  # of a file that are mapped at a time; all may come to be in memory
 _FOREIGN = [  # first bytes of what people send by mistake, and what to tell them
     (b"version https://git-lfs", "is a git-lfs pointer, not the file itself; run `git lfs pull`"),

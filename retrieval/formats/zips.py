@@ -12,9 +12,8 @@ import numpy as np
 
 from retrieval.errors import FileError
 from retrieval.formats.limits import check_limit, check_memory
-from retrieval.formats.source import Source
+from retrieval.formats.source import ZIP, Source
 
-MAGIC = b"PK\3\4"
 _STORED, _DEFLATED = 0, 8
 _CHUNK = 2**20  # packed bytes that are looked at together
 
@@ -164,7 +163,7 @@ def _entry(source: Source, table: bytes, at: int) -> tuple[Member, int]:
     if size > 1032 * packed + 1032:  # no deflated byte becomes more
         raise damaged(source.name)
     head = source.read(min(offset, source.size), 30 + n_name)
-    if head[:4] != MAGIC or head[30:] != raw_name:
+    if head[:4] != ZIP or head[30:] != raw_name:
         raise damaged(source.name)
     n_name, n_extra = struct.unpack_from("<HH", head, 26)
     start = offset + 30 + n_name + n_extra
