@@ -15,7 +15,7 @@ import numpy as np
 from retrieval.bank_quality import LEAST_MATCH, bank_quality, spearman
 from retrieval.rows import Rows
 from retrieval.sampling import MOST_CELLS, first_columns, read_some
-from retrieval.similarity import MatrixTiles, Tiles
+from retrieval.similarity import MatrixTiles, Tiles, is_finite
 
 WARNING, NOTE = "warning", "note"  # numbers may mean something else; good to know
 MOST_ROWS = 1024  # of each matrix that are looked at whole
@@ -113,12 +113,12 @@ def check_matrices(
     seen = _some(rng, len(queries), sims.shape[1])
     test, own = read_some(sims, queries[seen]), correct[seen]
     known = None if bank is None else read_some(bank, _some(rng, *bank.shape))
-    finite = np.isfinite(test).all() and (known is None or np.isfinite(known).all())
+    finite = is_finite(test) and (known is None or is_finite(known))
     findings = [] if finite else [_not_finite(test, known)]
     if finite:
         findings += _matched(test, own, by_order_of)
         findings += _unit(test, known, betas)
-        findings += _duplicates(np.concatenate([test] if known is None else [test, known]))
+        findings += _duplicates([test] if known is None else [test, known])
         if known is not None:
             findings += _bank(test, own, known, bank.shape[0], seed)
     if bank is not None:
@@ -176,7 +176,7 @@ def _unit(test: np.ndarray, known: np.ndarray | None, betas: Sequence[float]) ->
     """Is beta in the unit of these similarities?"""
     found = []
     parts = [test] if known is None else [test, known]
-    largest = max(float(np.abs(part).max()) for part in parts)
+    largest = max(abs(float(end)) for part in parts for end in (part.max(), part.min()))
     spread = [float(part.std()) for part in parts]
     if known is not None and min(spread) > 0 and not 1 / 5 < spread[0] / spread[1] < 5:
         found.append(
@@ -211,17 +211,18 @@ def _unit(test: np.ndarray, known: np.ndarray | None, betas: Sequence[float]) ->
     return found
 
 
-def _duplicates(sims: np.ndarray) -> list[Finding]:
-    """Gallery items that are the same to every query."""
-    step = max(1, len(sims) // COLUMNS)
-    copies = _twins(np.ascontiguousarray(sims[::step][:COLUMNS].T))
+def _duplicates(parts: list[np.ndarray]) -> list[Finding]:
+    """Gallery items that are the same to every query, whose similarities are in the parts."""
+    rows = [row for part in parts for row in part]
+    some = np.stack(rows[:: max(1, len(rows) // COLUMNS)][:COLUMNS], axis=1)
+    copies = _twins(some)
     n = int(np.count_nonzero(copies))
-    if n == 0 or min(len(sims), sims.shape[1]) < 4:
+    if n == 0 or min(len(rows), len(some)) < 4:
         return []
     return [
         Finding(
             "duplicates",
-            f"{n:,} of {sims.shape[1]:,} gallery items are the same as another one to every query "
+            f"{n:,} of {len(some):,} gallery items are the same as another one to every query "
             "(copies of one video?): they tie, so a query for one of them cannot rank it first.",
         )
     ]

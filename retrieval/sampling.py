@@ -7,7 +7,7 @@ import numpy as np
 
 from retrieval import parallel
 from retrieval.rows import KeptColumns, ProductRows, Rows, WatchedTiles
-from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_sims, as_tiles
+from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_sims, as_tiles, is_finite
 from retrieval.tiles import for_each_tile
 
 MOST_ROWS = 2**14  # of a sample
@@ -44,6 +44,11 @@ def take_rows(tiles: Tiles, rows: np.ndarray) -> SimTiles | MatrixTiles:
         return SimTiles(tiles.query_emb[rows], tiles.gallery_emb)
     if isinstance(tiles, MatrixTiles):
         return MatrixTiles(tiles.sims[rows])
+    stored = getattr(tiles, "stored", None)
+    if stored is not None:
+        out = stored.take_rows(rows).astype(tiles.dtype, copy=False)
+        if is_finite(out):
+            return MatrixTiles(out)  # else the tiles say where
     out = np.empty((len(rows), tiles.shape[1]), getattr(tiles, "dtype", np.float32))
     if tiles.row_major:
         for place, row in enumerate(rows.tolist()):
@@ -74,6 +79,8 @@ def read_some(matrix: np.ndarray | Tiles | Rows, rows: np.ndarray) -> np.ndarray
         return read_some(matrix.whole, rows)[:, matrix.kept]
     if isinstance(matrix, SimTiles | ProductRows):
         return matrix.query_emb[rows] @ matrix.gallery_emb.T
+    if hasattr(matrix, "take_rows"):
+        return matrix.take_rows(rows)
     if hasattr(matrix, "read_rows"):
         return np.concatenate([matrix.read_rows(row, row + 1) for row in rows.tolist()])
     if hasattr(matrix, "blocks"):

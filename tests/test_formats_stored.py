@@ -130,3 +130,14 @@ def test_a_few_columns_or_rows_of_very_many_are_read_from_their_places(
     for rows, columns in ((slice(0, 1100), slice(3, 8)), (slice(5, 6), slice(0, 1100))):
         block = stored.read_block(rows, columns)
         np.testing.assert_array_equal(block, array[rows, columns].astype(block.dtype))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i2"])
+def test_chosen_rows_are_those_of_the_whole(rng, tmp_path, order, dtype):
+    matrix = rng.integers(-9, 9, (31, 7)).astype(dtype)
+    np.save(tmp_path / "a.npy", np.asarray(matrix, order=order))
+    rows = np.array([0, 3, 4, 30])
+    found = open_matrix(tmp_path / "a.npy").take_rows(rows)
+    assert found.dtype.isnative and found.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal(found, matrix[rows])

@@ -129,6 +129,15 @@ class StoredArray:
             np.copyto(out, block)
         return out
 
+    def take_rows(self, rows: np.ndarray) -> np.ndarray:
+        """[len(rows), n_columns] chosen rows of a matrix, in native byte order."""
+        if not self.streams or self.strides[1] != self.raw.itemsize:
+            return np.concatenate([self.read_rows(row, row + 1) for row in rows.tolist()])
+        lines = np.empty((len(rows), self.shape[1]), self.raw)
+        for line, row in zip(lines, rows.tolist(), strict=True):
+            self.source.read_into(line, self.offset + row * self.strides[0])
+        return as_numbers(lines, self.bfloat16)
+
     def part(self, index: int) -> "StoredArray":
         """One item of the first axis, for example a slice of a 3-D array."""
         rest, label = self.shape[1:], f"{self.name}[{index}]" if self.name else str(index)
