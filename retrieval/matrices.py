@@ -38,7 +38,6 @@ ANSWER_BYTES = 16 << 20  # of what it says
 MOST_NORMALISERS = 24
 CURVE_CELLS = 10**7  # similarities that one point of a curve ranks, at most
 BETAS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)  # times the scale-free one
-PUBLISHED_BETA = 20.0
 BANK_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000)  # rows, and all that there are
 RUN_LINES = 300_000  # of one TREC run
 FILES = {"json": "report.json", "csv": "ranks.csv", "zip": "runs.zip"}
@@ -158,7 +157,9 @@ def _wanted_curves(
     scale_free: float, beta: float | None, n_bank: int
 ) -> list[tuple[str, float | None]]:
     """What `sweeps.sweep` is asked, and the beta that QB-Norm has there."""
-    betas = [*(f"{scale_free * factor:.3g}" for factor in BETAS), str(PUBLISHED_BETA)]
+    from retrieval.official import BETA
+
+    betas = [*(f"{scale_free * factor:.3g}" for factor in BETAS), str(BETA)]
     sizes = map(str, (*BANK_SIZES, n_bank))
     return [(f"beta={','.join(betas)}", None), (f"bank={','.join(sizes)}", beta)]
 

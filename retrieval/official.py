@@ -20,7 +20,7 @@ from retrieval.scoring import Truth
 from retrieval.similarity import Block, Tiles, is_finite
 from retrieval.tiles import InOrder
 
-BETA, K = 20.0, 1  # what the script takes where nothing is said
+BETA = 20.0  # what the script takes where nothing is said
 KEYS = ("R1", "R5", "R10", "R50", "MedR", "MeanR", "geometric_mean_R1-R5-R10")
 
 

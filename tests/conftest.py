@@ -29,6 +29,25 @@ def shared_data() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """A headless browser; the test is skipped where there is none."""
+    from tests.page import open_browser
+
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def new_page(browser, url) -> Iterator:
+    """Fresh browsers on the module's server, `url`, which may ask nobody else and meet no error."""
+    from tests.page import Visitors
+
+    visitors = Visitors(browser, url)
+    yield visitors
+    visitors.leave()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Where a browser is promised, a browser test that is skipped has failed."""

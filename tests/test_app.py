@@ -18,7 +18,7 @@ from retrieval.answers import Settings
 from retrieval.tabs import links
 from retrieval.tabs.library import pick_examples
 from tests.fakes import FakeEncoder
-from tests.page import EVIL, chromium_or_skip, film_library, open_browser, served
+from tests.page import EVIL, chromium_or_skip, film_library, served
 
 pytestmark = pytest.mark.browser
 
@@ -58,12 +58,6 @@ def library(tmp_path_factory, loading):
 def url(library):
     with served(library) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
 
 
 class Watch:

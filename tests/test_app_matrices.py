@@ -15,7 +15,7 @@ from retrieval.normalisers import title_of
 from retrieval.tabs import kept_reports
 from retrieval.tabs.matrices import FIRST_CHOICE
 from retrieval.tabs.matrix_report import ORDERS, PAGE
-from tests.page import Visitors, axe_findings, chromium_or_skip, film_library, open_browser, served
+from tests.page import axe_findings, chromium_or_skip, film_library, served
 
 pytestmark = pytest.mark.browser
 
@@ -36,19 +36,6 @@ def url(tmp_path_factory):
     chromium_or_skip()
     with served(film_library(tmp_path_factory.mktemp("matrices"))) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def new_page(browser, url):
-    visitors = Visitors(browser, url)
-    yield visitors
-    visitors.leave()
 
 
 @pytest.fixture(scope="module")

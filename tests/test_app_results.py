@@ -10,7 +10,7 @@ import pytest
 from retrieval.published import Wanted, choose
 from retrieval.tabs.results import PAGE, every_line, link_of, of_link
 from tests.fakes import FakeEncoder
-from tests.page import Visitors, axe_findings, bare_gallery, chromium_or_skip, open_browser, served
+from tests.page import axe_findings, bare_gallery, chromium_or_skip, served
 
 pytestmark = pytest.mark.browser
 
@@ -26,19 +26,6 @@ def url(tmp_path_factory):
     library = Library([bare_gallery(tmp_path_factory.mktemp("results"), FakeEncoder())])
     with served(library) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def new_page(browser, url):
-    visitors = Visitors(browser, url)
-    yield visitors
-    visitors.leave()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Queries, Hubness and About in a real browser, on a small gallery that QB-Norm changes."""
 
 import re
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from retrieval.gallery import EncoderId, open_gallery, write_gallery
 from retrieval.querybank import open_querybank, write_querybank
 from retrieval.tabs.queries import Filter, bins_of, chosen_rows
 from tests.fakes import FakeEncoder, sentences
-from tests.page import EVIL, chromium_or_skip, open_browser, served
+from tests.page import EVIL, chromium_or_skip, served
 
 pytestmark = pytest.mark.browser
 
@@ -78,35 +77,6 @@ def library(tmp_path_factory):
 def url(library):
     with served(library) as address:
         yield address.rstrip("/")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def new_page(browser, url):
-    """Pages that may ask this server only and throw nothing."""
-    contexts, thrown, asked = [], [], []
-
-    def make(**options):
-        options = {"viewport": {"width": 1280, "height": 1000}, **options}
-        context = browser.new_context(reduced_motion="reduce", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(90_000)
-        page.asked = asked
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: thrown.append(str(error)))
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert thrown == []
-    assert {urlsplit(each).netloc for each in asked} <= {urlsplit(url).netloc, ""}
 
 
 @pytest.fixture
@@ -293,10 +263,10 @@ def test_charts_load_late_read_in_the_dark_and_have_their_numbers_in_words(new_p
     page = new_page(color_scheme="dark")
     page.goto(url)
     page.wait_for_selector("#results .hl-card")
-    assert not any("plotly" in each.lower() for each in page.asked)
+    assert not any("plotly" in each.lower() for each in new_page.asked)
     page.click("[role=tab]:has-text('Queries')")
     page.wait_for_selector("#change-histogram .trace", state="attached")
-    assert any("plotly" in each.lower() for each in page.asked)
+    assert any("plotly" in each.lower() for each in new_page.asked)
     page.click("[role=tab]:has-text('Hubness')")
     page.wait_for_selector("#beta-curve .trace", state="attached")
     for chart, told in CHARTS.items():

@@ -11,6 +11,15 @@ from retrieval.similarity import MatrixTiles
 from retrieval.tiles import for_each_block, for_each_tile
 from tests.test_evaluation import BANK_SIMS, SIMS
 
+EXAMPLE = [
+    "Metrics before applying QB-Norm",
+    "{'R1': 50.0, 'R5': 100.0, 'R10': 100.0, 'R50': 100.0, 'MedR': np.float64(1.5), "
+    "'MeanR': np.float64(1.5), 'geometric_mean_R1-R5-R10': np.float64(79.4)}",
+    "Metrics after QB-Norm",
+    "{'R1': 100.0, 'R5': 100.0, 'R10': 100.0, 'R50': 100.0, 'MedR': np.float64(1.0), "
+    "'MeanR': np.float64(1.0), 'geometric_mean_R1-R5-R10': np.float64(100.0)}",
+]
+
 
 def published(bank_sims, sims, mask=None, beta=20.0, k=1):
     """Its four lines, by whole matrices, in the objects that it prints."""
@@ -56,14 +65,7 @@ def ours(bank_sims, sims, mask=None, beta=20.0, k=1):
 
 def test_the_worked_example_is_printed_as_published():
     lines, _ = ours(BANK_SIMS, SIMS)
-    assert lines == [
-        "Metrics before applying QB-Norm",
-        "{'R1': 50.0, 'R5': 100.0, 'R10': 100.0, 'R50': 100.0, 'MedR': np.float64(1.5), "
-        "'MeanR': np.float64(1.5), 'geometric_mean_R1-R5-R10': np.float64(79.4)}",
-        "Metrics after QB-Norm",
-        "{'R1': 100.0, 'R5': 100.0, 'R10': 100.0, 'R50': 100.0, 'MedR': np.float64(1.0), "
-        "'MeanR': np.float64(1.0), 'geometric_mean_R1-R5-R10': np.float64(100.0)}",
-    ]
+    assert lines == EXAMPLE
     lines, _ = ours(BANK_SIMS, SIMS, np.ones((4, 1)), k=2)
     assert "'R1': np.float64(75.0)" in lines[3] and "'MeanR': np.float64(1.2)" in lines[3]
     assert "'geometric_mean_R1-R5-R10': np.float64(90.9)" in lines[3]

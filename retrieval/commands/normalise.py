@@ -176,7 +176,9 @@ def _take_over_published_flags(args: argparse.Namespace) -> bool:
             "the published script's flags go together: --sims_train_test_path B and "
             "--sims_test_path S, text-to-video"
         )
-    args.beta = 20.0 if args.beta is None else args.beta  # as there
+    from retrieval.official import BETA
+
+    args.beta = BETA if args.beta is None else args.beta
     return True
 
 

@@ -115,25 +115,6 @@ class Context:
         """Link -> view; see links.parse."""
         return links.parse(search, self.library.names)
 
-    def on_scene(self, tab: str, fn: Callable, outputs: Sequence, **event) -> None:
-        """Run `fn(engine, settings) -> outputs` when `tab` opens and when its settings change.
-
-        Nothing runs while the tab is closed. A RetrievalError becomes a toast, old outputs stay.
-        """
-
-        def draw(view: View | None):
-            if view is None or view.tab != tab:
-                return gr.skip()
-            return fn(self.engine(view), settings_of(view))
-
-        self.scene.change(
-            guarded(draw, len(outputs)),
-            self.scene,
-            list(outputs),
-            api_visibility="private",
-            **{"concurrency_id": "draw", "concurrency_limit": 2, **event},
-        )
-
 
 SHARED_KNOBS = ("beta", "k")  # both columns use the same, and each has a slider
 
