@@ -17,7 +17,7 @@ import numpy as np
 from retrieval import metrics, parallel
 from retrieval.rows import Rows
 from retrieval.scoring import Truth
-from retrieval.similarity import Block, Tiles, is_finite
+from retrieval.similarity import Block, Tiles
 from retrieval.tiles import InOrder
 
 BETA = 20.0  # what the script takes where nothing is said
@@ -156,15 +156,16 @@ class RankedRows:
         return sims
 
     def _look_at(self, at: slice, sims: np.ndarray) -> None:
-        powers = parallel.scratch_rows("RankedRows", sims.shape, sims.dtype)
-        with np.errstate(invalid="ignore"):
+        powers = parallel.scratch("RankedRows.powers", sims.shape, sims.dtype)
+        scores = parallel.scratch_rows("RankedRows.scores", sims.shape, sims.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
             _powers(sims, self._sums.beta, powers)
             best = powers.argmax(axis=1)  # of the powers, where nearby numbers may tie
             # Where the sums are of more digits than the similarities, so is the division.
-            scores = np.divide(powers, self._sums.mass, out=powers, casting="same_kind")
+            np.divide(powers, self._sums.mass, out=scores, casting="same_kind")
         ranks = metrics.ranks_in(scores, self._truth.correct[at])
-        if not is_finite(scores):  # a score that is not finite leaves no rank
-            ranks[~np.isfinite(scores).all(axis=1)] = np.nan
+        # None is below zero, so the largest tells: a score that is not finite leaves no rank.
+        ranks[~np.isfinite(scores.max(axis=1))] = np.nan
         self.ranks[at], self.best[at], self._is_new[at] = ranks, best, False
 
 
