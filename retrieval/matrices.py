@@ -64,7 +64,7 @@ class Question:
 class MatrixReport:
     """What the page shows of a report; the first row is raw."""
 
-    about: dict[str, Any]  # evaluation.Report.to_dict()
+    about: dict[str, Any]  # report.Report.to_dict()
     choice: tuple[str, ...]  # what the bank alone advises: a sentence, and what it rests on
     scale_free: float | None  # beta; None without a bank
     curves: tuple[Sweep, ...]  # of QB-Norm by beta and by the bank's size; none without a bank

@@ -122,6 +122,9 @@ def test_matrices_are_brought_examined_and_read(new_page, url, brought):
     chance = report.rows[0].hubness[10].chance
     by_chance = page.locator("[aria-label=Hubness] tbody tr").last.inner_text()
     assert f"{chance.k_skewness:.2f}" in by_chance and f"{chance.largest_hub:,.0f}" in by_chance
+    for table in page.locator("#matrix-report .hl-wide").all():
+        assert table.evaluate("e => e.scrollWidth <= e.clientWidth"), table.inner_text()
+
     # Names of files are text, wherever they stand.
     assert "owned" not in page.title()
     assert page.locator("#matrix-report img, #matrix-sims .file-preview img").count() == 0

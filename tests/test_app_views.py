@@ -150,6 +150,15 @@ def test_the_table_pages_filters_and_sorts(page, url, library):
     page.wait_for_selector("#query-table:has-text('No stored query passes this filter.')")
 
 
+def test_the_widest_pair_of_percentages_fits_its_tile(page, url):
+    open_tab(page, url, "queries")
+    inside = page.locator("#query-metrics .hl-tile b").evaluate_all(
+        """all => all.map(e => { e.textContent = '100.0 → 100.0 %';
+            return e.scrollWidth <= e.clientWidth; })"""
+    )
+    assert len(inside) == 7 and all(inside)
+
+
 def test_a_bar_filters_the_table_until_all_are_shown_again(page, url, library):
     open_tab(page, url, "queries")
     changes = library.engine("films").changes(Settings())

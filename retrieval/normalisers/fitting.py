@@ -1,8 +1,9 @@
 """Normalisers fitted together: what they ask of a matrix is gathered in one pass over its tiles.
 
 A normaliser's `fitting` is a generator. It yields what it wants to know of the matrices (see
-`asks.py`), is sent the answers in the same order, may ask again, and returns what it fitted. All
-that are fitted together are taken forward in step, so their questions of one round share a pass.
+`asks.py` and `lasting.py`), is sent the answers in the same order, may ask again, and returns what
+it fitted. All that are fitted together are taken forward in step, so their questions of one round
+share a pass.
 """
 
 from collections.abc import Generator, Sequence
