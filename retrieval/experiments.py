@@ -57,6 +57,7 @@ class Library:
         self.cache = self.root / "cache" if cache is None else cache
         self._experts: dict[Any, Any] = {}
         self._texts: dict[Any, Any] = {}
+        self._taught: dict[Any, Taught] = {}
 
     def clips(self, recipe: ExpertRecipe, part: str) -> ExpertClips:
         """The clips of a recipe's part: train, val or test, without those it cannot use."""
@@ -88,11 +89,25 @@ class Library:
             dims[name] = (x.rows if isinstance(x, Tokens) else x).shape[1]
         return recipe.model(dims, self._text(recipe, "val")[0].rows.shape[1])
 
-    def read(self, recipe: ExpertRecipe) -> None:
-        """Read what a recipe needs, so that it is kept as plain arrays for other processes."""
-        for name in recipe.experts:
+    def taught(self, checkpoint: Path, recipe: ExpertRecipe) -> Taught:
+        """What the network of a checkpoint says of the training clips; kept for the next run."""
+        if checkpoint not in self._taught:
+            model = trained(checkpoint).to(self.device)
+            self._taught[checkpoint] = taught_by(model, self.clips(recipe, "train"))
+        return self._taught[checkpoint]
+
+    def read_one(self, recipe: ExpertRecipe, kind: str, name: str) -> None:
+        """Read one feature, so that it is kept as plain arrays for other processes.
+
+        Args:
+            recipe: of the data set.
+            kind: "expert" or "text".
+            name: of the expert or of the text feature.
+        """
+        if kind == "expert":
             self._features(recipe, name)
-        self._text_features(recipe)
+        else:
+            self._text_features(replace(recipe, text=name))
 
     def _lists(self, recipe: ExpertRecipe) -> dict[str, list[str]]:
         train, val = split_lists(recipe.dataset, recipe.val)
@@ -287,9 +302,7 @@ def reports_of(
 
 def taught(name: str, library: Library, out: Path) -> Taught:
     """What the finished run of a teacher says of the training clips."""
-    recipe = get_expert_recipe(name)
-    model = trained(Path(out) / name / f"seed-{TEACHER_SEED}" / BEST).to(library.device)
-    return taught_by(model, library.clips(recipe, "train"))
+    return library.taught(Path(out) / name / f"seed-{TEACHER_SEED}" / BEST, get_expert_recipe(name))
 
 
 def trained(path: Path) -> CENet:

@@ -1,7 +1,10 @@
 """Recipes: every row of the tables on a miniature of the film library, teachers, masks, tables."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ torch = pytest.importorskip("torch")
 from made_trees import make_tree  # noqa: E402
 
 from retrieval import experiments  # noqa: E402
+from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.features import read_dict  # noqa: E402
 from retrieval.errors import FileError, ModelError, SettingsError  # noqa: E402
 from retrieval.experiments import RESULT, Library, run, taught, trained  # noqa: E402
@@ -37,6 +41,8 @@ from retrieval.training.experts_trainer import BEST  # noqa: E402
 from retrieval.training.teachers import write_teacher  # noqa: E402
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +214,58 @@ def test_captions_stay_where_teachers_find_their_video(tmp_path, library, runs):
     short = replace(clips, videos=("stranger", *clips.videos[1:]))
     with pytest.raises(FileError, match="caption mask of video stranger has 0 elements for 20"):
         read_masks(read_dict(tmp_path / "m.pkl"), short)
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def test_the_command_trains_every_seed_and_prints_their_mean(tmp_path, library, capsys):
+    command = ["train", "animations-only-rgb", "--data", str(library.root), "--seeds", "0,1"]
+    command += ["--epochs", "2", "--out", str(tmp_path), "--device", "cpu", "--sims"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "animations-only-rgb, seed 1, epoch 2: loss" in printed
+    found = [
+        json.loads((tmp_path / "animations-only-rgb" / f"seed-{seed}" / RESULT).read_text())
+        for seed in (0, 1)
+    ]
+    r1 = [each["t2v"]["metrics"]["qbnorm"]["R@1"] for each in found]
+    assert f"{np.mean(r1):.1f} ({np.std(r1, ddof=1):.1f})" in printed.split("t2v qbnorm")[1]
+    folder = tmp_path / "animations-only-rgb" / "seed-1"
+    files = ["normalise", "--sims", str(folder / "sims.npy"), "--masks", str(folder / "mask.npy")]
+    assert main([*files, "--bank-sims", str(folder / "bank_sims.npy")]) == 0  # ready as they are
+    assert f"{r1[1]:.1f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--data is missing"),
+        (["--data", "DATA", "--seeds", "a"], "--seeds takes whole numbers"),
+        (["--data", "DATA", "--device", "cuda:9"], "there is no device 'cuda:9' here"),
+        (["--data", "DATA", "--minutes", "3"], "--minutes is not for expert recipes"),
+        (["--data", "nowhere"], "train_list_full.txt is not there"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(library, capsys, options, message):
+    options = [str(library.root) if option == "DATA" else option for option in options]
+    assert main(["train", "animations-only-rgb", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_tables_are_made_once_and_go_on(tmp_path, library):
+    command = [sys.executable, "benchmarks/ce_tables.py", "--data", str(library.root)]
+    command += ["--out", str(tmp_path), "--jobs", "2", "--device", "cpu", "--epochs", "1"]
+    command += ["--seeds", "0,1", "--recipes", "animations-teachtext-ce,animations-concat"]
+    first, second = (
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert "7 runs, 0 of them made before" in first and "7 runs, 7 of" in second
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results["recipes"]) == {"animations-teachtext-ce", "animations-concat"}
+    mean, std = results["recipes"]["animations-concat"]["t2v"]["R@10"]
+    row = next(line for line in second.splitlines() if line.startswith("| Concat"))
+    assert f"| {mean:.1f} ({std:.1f}) |" in row and "`train animations-concat`" in row
+    assert "| TeachText - CE | text to video" in second and "with QB-Norm" in second
+    assert (tmp_path / "tables.md").read_text().strip() in second

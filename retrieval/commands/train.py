@@ -1,4 +1,4 @@
-"""python -m retrieval train: make an encoder from its recipe."""
+"""python -m retrieval train: make an encoder, or a network on expert features, from its recipe."""
 
 import argparse
 from pathlib import Path
@@ -8,11 +8,33 @@ from retrieval.errors import SettingsError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("recipe", help="what to train: animations-clip")
+    parser.add_argument(
+        "recipe",
+        help="what to train: animations-clip, or on expert features animations-ce, "
+        "animations-moee, ... (a wrong name lists all)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
-        help="the run's folder; a broken-off run goes on from it (default: runs/RECIPE)",
+        help="the run's folder; a broken-off run goes on from it (default: runs/RECIPE; of expert "
+        "recipes runs/experts, in which RECIPE/seed-SEED is made)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="expert recipes: the feature tree, as `animations --experts` writes it",
+    )
+    parser.add_argument(
+        "--seeds", help="expert recipes: one run each, comma separated (default: 0)"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="expert recipes: cpu, cuda or auto (default)"
+    )
+    parser.add_argument(
+        "--sims",
+        action="store_true",
+        help="expert recipes: also write the similarities of test and training captions to the "
+        "test clips, for `normalise`",
     )
     parser.add_argument(
         "--cache",
@@ -39,9 +61,14 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise SettingsError(f"--{name} must be above 0, got {value}")
-    from retrieval.training.recipes import get_recipe, train
+    from retrieval.training.expert_recipes import EXPERT_RECIPES
+    from retrieval.training.recipes import RECIPES, train
 
-    get_recipe(args.recipe)
+    if args.recipe in EXPERT_RECIPES:
+        return _train_experts(args)
+    if args.recipe not in RECIPES:
+        known = ", ".join([*RECIPES, *EXPERT_RECIPES])
+        raise SettingsError(f"unknown recipe {args.recipe!r}; available: {known}")
     out = args.out or Path("runs") / args.recipe
     export = args.export or Path("precomputed/models") / args.recipe
     options = {
@@ -60,4 +87,55 @@ def run(args: argparse.Namespace) -> int:
         f"{export}: best epoch {best['epoch']:.0f}, validation R@1 {best['R@1']:.1f}, "
         f"R@10 {best['R@10']:.1f}"
     )
+    return 0
+
+
+def _train_experts(args: argparse.Namespace) -> int:
+    """Train a network on expert features once for every seed, and print mean (std)."""
+    import torch
+
+    from retrieval.experiments import Library, over_seeds, run
+
+    for name in ("minutes", "workers", "limit", "seed", "export"):
+        if getattr(args, name) is not None:
+            raise SettingsError(f"--{name} is not for expert recipes; see --help")
+    if args.data is None:
+        raise SettingsError(
+            "--data is missing; write the feature tree with `python -m retrieval animations "
+            "--experts OUT` and give --data OUT"
+        )
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        seeds = [int(seed) for seed in (args.seeds or "0").split(",")]
+        torch.empty(0, device=device)
+    except ValueError as error:
+        raise SettingsError(f"--seeds takes whole numbers like 0,1,2, got {args.seeds}") from error
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"there is no device {device!r} here; give --device cpu") from error
+    library = Library(args.data, device)
+    found = [
+        run(
+            args.recipe,
+            seed,
+            library,
+            args.out or Path("runs/experts"),
+            epochs=args.epochs,
+            keep_sims=args.sims,
+            report=lambda line: print(line, flush=True),
+        )
+        for seed in seeds
+    ]
+    columns = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+    first = found[0]["t2v"]
+    print(
+        f"{args.recipe}, {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
+        f"{found[0]['n_parameters']:,} parameters: {first['n_items']:,} test clips, "
+        f"{first['n_queries']:,} captions, querybank of {first['n_bank']:,} training captions"
+    )
+    print(f"{'':14}" + "".join(f"{column:>13}" for column in columns))
+    for task, row in over_seeds(found).items():
+        cells = (f"{row[column][0]:.1f} ({row[column][1]:.1f})" for column in columns)
+        print(f"{task:14}" + "".join(f"{cell:>13}" for cell in cells))
     return 0

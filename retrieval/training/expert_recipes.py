@@ -65,7 +65,7 @@ PLUS = replace(
     CE,
     text="clip",
     settings=replace(
-        CE.settings, optimiser="RAdam", optimiser_args={"lr": 1e-3, "weight_decay": 1e-5}
+        CE.settings, optimiser="RAdam", optimiser_args={"lr": 5e-3, "weight_decay": 1e-5}
     ),
 )
 TEACHERS = ("animations-ce-letters", "animations-ce", "animations-ce-clip")

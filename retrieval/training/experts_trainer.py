@@ -35,7 +35,9 @@ class ExpertSettings:
     epochs: int = 20
     batch: int = 128  # videos a step, each with one caption drawn by lot
     optimiser: str = "Ranger"  # see training/optimisers.py
-    optimiser_args: Mapping[str, Any] = field(default_factory=lambda: {"lr": 0.01})
+    optimiser_args: Mapping[str, Any] = field(
+        default_factory=lambda: {"lr": 0.02, "weight_decay": 1e-3}
+    )
     schedule: str = "StepLR"  # stepped once an epoch
     schedule_args: Mapping[str, Any] = field(default_factory=lambda: {"step_size": 1, "gamma": 0.9})
     margin: float = 0.2  # of the ranking loss, a difference of similarities
