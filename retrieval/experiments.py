@@ -279,9 +279,21 @@ def tested(
 
 
 def reports_of(
-    sims: np.ndarray, there: np.ndarray, bank_sims: np.ndarray, name: str
+    sims: np.ndarray,
+    there: np.ndarray,
+    bank_sims: np.ndarray | None,
+    name: str,
+    normalisers: Sequence[str] = NORMALISERS,
 ) -> dict[str, Report]:
-    """Text-to-video raw and with QB-Norm, and video-to-text raw, as everything is evaluated."""
+    """Text-to-video raw and normalised, and video-to-text raw, as everything is evaluated.
+
+    Args:
+        sims: [n_videos * n_captions, n_videos] of captions, video by video.
+        there: [n_videos, n_captions] whether there is such a caption.
+        bank_sims: [n_bank, n_videos] of training captions; None reports raw figures alone.
+        name: of what is ranked.
+        normalisers: specs.
+    """
     mask = None if there.all() else there
     owner = np.repeat(np.arange(len(there)), there.shape[1])
     return {
@@ -290,9 +302,9 @@ def reports_of(
             bank_sims,
             correct=owner,
             mask=mask,
-            normalisers=NORMALISERS,
+            normalisers=normalisers,
             name=name,
-            bank_name="training captions",
+            bank_name=None if bank_sims is None else "training captions",
         ),
         "v2t": evaluate_matrices(
             np.ascontiguousarray(sims.T), correct=owner, mask=mask, direction="v2t", name=name

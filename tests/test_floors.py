@@ -63,6 +63,7 @@ FLOORS = {
     "retrieval.engine": 5,
     "retrieval.evaluation": 5,
     "retrieval.experiments": 6,
+    "retrieval.official_runs": 6,
     "retrieval.seeds": 5,
     "retrieval.figures": 6,
     "retrieval.cards": 6,

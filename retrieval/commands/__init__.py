@@ -56,3 +56,20 @@ def choose_for(
     bank.check_fits(gallery)
     items = gallery.video_emb if direction == "t2v" else gallery.queries.text_emb
     return choose(SimTiles(bank.text_emb[: bank_size or len(bank)], items))
+
+
+def chosen_device(name: str) -> str:
+    """A device by the name that an option gives it; "auto" is the GPU where there is one.
+
+    Raises:
+        SettingsError: there is no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(f"there is no device {name!r} here; give --device cpu") from error
+    return name

@@ -1,16 +1,44 @@
-"""python -m retrieval evaluate: metrics and hubness of a gallery's labelled queries."""
+"""python -m retrieval evaluate: metrics and hubness of labelled queries, or of a checkpoint."""
 
 import argparse
 from dataclasses import asdict
 from typing import Any
 
-from retrieval.commands import add_choose_argument, add_normaliser_arguments, choose_for
+from retrieval.commands import (
+    add_choose_argument,
+    add_normaliser_arguments,
+    choose_for,
+    chosen_device,
+)
+from retrieval.errors import SettingsError
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "config",
+        nargs="?",
+        help="official CONFIG.json, whose split is evaluated with the weights of --resume",
+    )
+    parser.add_argument("--resume", metavar="CKPT", help="weights for the config: official or ours")
+    parser.add_argument("--data", help="with a config: the data set's folder, not its data_dir")
+    parser.add_argument("--device", default="auto", help="with a config: cpu, cuda or auto")
+    parser.add_argument(
+        "--eval-from-training-config",
+        action="store_true",
+        help="with a config: the split of its eval_settings, that is the test split",
+    )
+    parser.add_argument(
+        "--custom-args", default="", metavar="KEY@VALUE+...", help="with a config: other values"
+    )
+    parser.add_argument(
+        "--no-bank",
+        action="store_true",
+        help="with a config: leave out its training captions, the querybank; only raw figures",
+    )
+    parser.add_argument("--sims", metavar="OUT", help="with a config: write similarities there")
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
     parser.add_argument(
@@ -39,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.normalisers import SEARCHABLE, parse_spec
     from retrieval.querybank import open_querybank
 
+    if args.config is not None:
+        return _of_config(args)
     path = args.gallery or FILM_LIBRARY
     gallery = open_gallery(path)
     # The bank beside a gallery holds captions, of no use for ranking captions.
@@ -55,6 +85,38 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, {**report.to_dict(), **also})
     print("\n".join(_lines(report)))
+    return 0
+
+
+def _of_config(args: argparse.Namespace) -> int:
+    """Evaluate a checkpoint on the split of an official config."""
+    from pathlib import Path
+
+    from retrieval import official_runs
+    from retrieval.configs import load_config, merged
+    from retrieval.files import write_json
+    from retrieval.normalisers import parse_spec
+
+    if args.resume is None:
+        raise SettingsError("--resume is missing; give the checkpoint of the config's network")
+    config = load_config(args.config, args.custom_args)
+    if args.eval_from_training_config:
+        if not config.get("eval_settings"):
+            raise SettingsError("the config has no eval_settings; leave the option out")
+        config = merged(config, config["eval_settings"])
+    names = args.normaliser or ["qbnorm"]
+    reports = official_runs.evaluate(
+        config,
+        Path(args.resume),
+        data=None if args.data is None else Path(args.data),
+        device=chosen_device(args.device),
+        with_bank=not args.no_bank,
+        normalisers=[parse_spec(name, beta=args.beta, k=args.k) for name in names],
+        out=None if args.sims is None else Path(args.sims),
+    )
+    if args.json is not None:
+        write_json(args.json, {name: report.to_dict() for name, report in reports.items()})
+    print("\n\n".join("\n".join(_lines(report)) for report in reports.values()))
     return 0
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from retrieval.commands import chosen_device
 from retrieval.errors import SettingsError
 
 
@@ -10,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "recipe",
-        help="what to train: animations-clip, or on expert features animations-ce, "
-        "animations-moee, ... (a wrong name lists all)",
+        help="what to train: animations-clip; on expert features animations-ce, animations-moee, "
+        "... (a wrong name lists all); or an official CONFIG.json",
     )
     parser.add_argument(
         "--out",
@@ -22,13 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="expert recipes: the feature tree, as `animations --experts` writes it",
+        help="expert recipes: the feature tree, as `animations --experts` writes it; of a config "
+        "the data set's folder, instead of its data_dir",
     )
     parser.add_argument(
         "--seeds", help="expert recipes: one run each, comma separated (default: 0)"
     )
     parser.add_argument(
         "--device", default="auto", help="expert recipes: cpu, cuda or auto (default)"
+    )
+    parser.add_argument(
+        "--custom-args",
+        default="",
+        metavar="KEY@VALUE+...",
+        help="configs: single values instead of the config's, by dotted path",
     )
     parser.add_argument(
         "--sims",
@@ -64,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.training.expert_recipes import EXPERT_RECIPES
     from retrieval.training.recipes import RECIPES, train
 
-    if args.recipe in EXPERT_RECIPES:
+    if args.recipe in EXPERT_RECIPES or args.recipe.endswith(".json"):
         return _train_experts(args)
     if args.recipe not in RECIPES:
         known = ", ".join([*RECIPES, *EXPERT_RECIPES])
@@ -92,50 +101,74 @@ def run(args: argparse.Namespace) -> int:
 
 def _train_experts(args: argparse.Namespace) -> int:
     """Train a network on expert features once for every seed, and print mean (std)."""
-    import torch
-
-    from retrieval.experiments import Library, over_seeds, run
+    from retrieval.experiments import over_seeds
 
     for name in ("minutes", "workers", "limit", "seed", "export"):
         if getattr(args, name) is not None:
-            raise SettingsError(f"--{name} is not for expert recipes; see --help")
-    if args.data is None:
-        raise SettingsError(
-            "--data is missing; write the feature tree with `python -m retrieval animations "
-            "--experts OUT` and give --data OUT"
-        )
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+            raise SettingsError(f"--{name} is not for networks on expert features; see --help")
     try:
         seeds = [int(seed) for seed in (args.seeds or "0").split(",")]
-        torch.empty(0, device=device)
     except ValueError as error:
         raise SettingsError(f"--seeds takes whole numbers like 0,1,2, got {args.seeds}") from error
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"there is no device {device!r} here; give --device cpu") from error
-    library = Library(args.data, device)
-    found = [
-        run(
-            args.recipe,
-            seed,
-            library,
-            args.out or Path("runs/experts"),
-            epochs=args.epochs,
-            keep_sims=args.sims,
-            report=lambda line: print(line, flush=True),
-        )
-        for seed in seeds
-    ]
-    columns = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+    device = chosen_device(args.device)
+    of_config = args.recipe.endswith(".json")
+    found = (_of_config if of_config else _of_recipe)(args, seeds, device)
     first = found[0]["t2v"]
     print(
         f"{args.recipe}, {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
         f"{found[0]['n_parameters']:,} parameters: {first['n_items']:,} test clips, "
         f"{first['n_queries']:,} captions, querybank of {first['n_bank']:,} training captions"
     )
+    columns = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
     print(f"{'':14}" + "".join(f"{column:>13}" for column in columns))
     for task, row in over_seeds(found).items():
         cells = (f"{row[column][0]:.1f} ({row[column][1]:.1f})" for column in columns)
         print(f"{task:14}" + "".join(f"{cell:>13}" for cell in cells))
     return 0
+
+
+def _of_recipe(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
+    from retrieval.experiments import Library, run
+
+    if args.data is None:
+        raise SettingsError(
+            "--data is missing; write the feature tree with `python -m retrieval animations "
+            "--experts OUT` and give --data OUT"
+        )
+    library = Library(args.data, device)
+    out = args.out or Path("runs/experts")
+    return [
+        run(
+            args.recipe,
+            seed,
+            library,
+            out,
+            epochs=args.epochs,
+            keep_sims=args.sims,
+            report=lambda line: print(line, flush=True),
+        )
+        for seed in seeds
+    ]
+
+
+def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
+    from retrieval import official_runs
+    from retrieval.configs import load_config
+
+    config = load_config(args.recipe, args.custom_args)
+    name = official_runs.experiment_name(Path(args.recipe), args.custom_args)
+    out = args.out or Path("runs") / name
+    return [
+        official_runs.train(
+            config,
+            seed,
+            out / f"seed-{seed}",
+            data=args.data,
+            device=device,
+            cache=out / "cache",
+            epochs=args.epochs,
+            keep_sims=args.sims,
+            report=lambda line, seed=seed: print(f"{name}, seed {seed}, {line}", flush=True),
+        )
+        for seed in seeds
+    ]

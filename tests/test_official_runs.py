@@ -1,0 +1,120 @@
+"""Official configs, unchanged: trained and evaluated on a miniature of every data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from made_trees import SPLITS, make_tree  # noqa: E402
+
+from retrieval import official_runs  # noqa: E402
+from retrieval.__main__ import main  # noqa: E402
+from retrieval.experiments import RESULT  # noqa: E402
+from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
+from retrieval.models import config as model_config  # noqa: E402
+from retrieval.training.experts_trainer import BEST  # noqa: E402
+
+torch.set_num_threads(1)
+
+HOW = {
+    "trainer": {"epochs": 2},
+    "optimizer": {"type": "Ranger", "args": {"lr": 0.01, "weight_decay": 0.001}},
+    "lr_scheduler": {"type": "StepLR", "args": {"step_size": 1, "gamma": 0.95}},
+    "loss": {"type": "MaxMarginRankingLoss", "args": {"margin": 0.1, "fix_norm": True}},
+}
+
+
+@pytest.fixture(autouse=True)
+def small_text(monkeypatch):
+    """The miniatures' captions have tokens of seven numbers."""
+    monkeypatch.setitem(model_config.TEXT_DIMS, "openai", 7)
+    monkeypatch.setitem(model_config.TEXT_DIMS, "w2v", 7)
+
+
+def made_config(folder: Path, name: str, split: str, **more) -> Path:
+    config = make_tree(folder, name, split) | HOW | more
+    if name in ("QuerYD", "QuerYDSegments", "VaTeX"):
+        config["experts"]["text_feat"] = "w2v"
+        if "audio" in config["experts"]["modalities"]:  # stored in a format that nobody reads here
+            config["experts"]["drop_feats"] = "audio"
+    (folder / "configs").mkdir()
+    path = folder / "configs" / "mini.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(("name", "split"), [(n, s[0]) for n, s in SPLITS.items()])
+def test_every_data_set_is_trained_and_evaluated(tmp_path, capsys, name, split):
+    config = made_config(tmp_path, name, split)
+    out = tmp_path / "out"
+    command = ["train", str(config), "--out", str(out), "--seeds", "0,1", "--sims"]
+    assert main([*command, "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "configs-mini, seed 1, epoch 2" in printed and "t2v qbnorm" in printed
+    found = json.loads((out / "seed-1" / RESULT).read_text())
+    sims, mask = (np.load(out / "seed-1" / file) for file in ("sims.npy", "mask.npy"))
+    assert summarise(t2v_ranks(sims, mask=mask)) == found["t2v"]["metrics"]["none"]
+
+    checkpoint = str(out / "seed-1" / BEST)
+    report = tmp_path / "report.json"
+    command = ["evaluate", str(config), "--resume", checkpoint, "--json", str(report)]
+    assert main([*command, "--device", "cpu"]) == 0
+    again = json.loads(report.read_text())
+    assert again["t2v"]["metrics"] == found["t2v"]["metrics"]
+    assert again["v2t"]["metrics"] == found["v2t"]["metrics"]
+    assert main([*command, "--device", "cpu", "--no-bank"]) == 0
+    alone = json.loads(report.read_text())
+    assert alone["t2v"]["metrics"] == {"none": found["t2v"]["metrics"]["none"]}
+
+
+def test_the_best_epoch_is_tested_on_the_split_of_eval_settings(tmp_path, capsys):
+    settings = {"data_loader": {"args": {"split_name": "full-test", "num_test_captions": 20}}}
+    config = made_config(tmp_path, "MSRVTT", "full-val", eval_settings=settings)
+    root = tmp_path / "MSRVTT" / "structured-symlinks"
+    (root / "test_list_full.txt").write_text("video7\nvideo9\n")
+    out = tmp_path / "out"
+    assert main(["train", str(config), "--out", str(out), "--device", "cpu"]) == 0
+    found = json.loads((out / "seed-0" / RESULT).read_text())
+    assert found["t2v"]["n_items"] == 2 and found["t2v"]["n_bank"] == 6 * 20
+    capsys.readouterr()
+    command = ["evaluate", str(config), "--resume", str(out / "seed-0" / BEST), "--device", "cpu"]
+    assert main([*command, "--eval-from-training-config"]) == 0
+    assert "2 items" in capsys.readouterr().out
+
+
+def test_teachers_and_masks_of_a_config_are_used(tmp_path):
+    more = {
+        "distil_loss": True,
+        "distil_params": {"base_path": "teachers/", "teachers": ["one.pkl"]},
+        "caption_masks": "masks.pkl",
+    }
+    config = json.loads(made_config(tmp_path, "MSRVTT", "full-val", **more).read_text())
+    plain = {key: value for key, value in config.items() if key not in more}
+    losses = {}
+    for kind, each in (("taught", config), ("plain", plain)):
+        official_runs.train(each, 0, tmp_path / kind, epochs=1, keep_sims=False)
+        log = (tmp_path / kind / "log.jsonl").read_text().splitlines()
+        losses[kind] = json.loads(log[0])["loss"]
+    assert losses["taught"] > losses["plain"]
+
+
+def test_runs_are_named_after_folder_stem_and_changes():
+    name = official_runs.experiment_name(
+        Path("configs/msrvtt/train-full-ce.json"), "experts.ce_shared_dim@512+trainer.epochs@3"
+    )
+    assert name == "msrvtt-train-full-ce-experts-ce_shared_dim-512-trainer-epochs-3"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["train", "nowhere.json"], "nowhere.json"),
+        (["evaluate", "nowhere.json"], "--resume is missing"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(capsys, command, message):
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
