@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 
 import pytest
 
 from retrieval.tabs.guard import UPLOAD, Guard
-from retrieval.tabs.uploads import ENVELOPE, UploadLimits, Uploads
+from retrieval.tabs.uploads import ENVELOPE, FOLDER, UploadLimits, Uploads
 
 SMALL = UploadLimits(file_bytes=1000, at_once=2, quota_bytes=5000, silence_s=0.2)
 NOW = 2_000_000_000.0
@@ -16,6 +19,24 @@ NOW = 2_000_000_000.0
 @pytest.fixture
 def uploads(tmp_path):
     return Uploads(tmp_path, SMALL)
+
+
+def test_a_new_server_takes_along_what_a_killed_one_has_left(tmp_path, monkeypatch):
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, living = tmp_path / f"hublens-{dead.pid}-a", tmp_path / f"hublens-{os.getpid()}-b"
+    strange = tmp_path / "hublens-not-ours"
+    for folder in (left, living, strange):
+        folder.mkdir()
+        (folder / "report.json").write_text("{}")
+    try:
+        opened = Uploads.open()
+        assert opened.folder.parent == tmp_path and opened.folder.is_dir()
+        assert not left.exists() and living.exists() and strange.exists()
+    finally:
+        os.environ.pop(FOLDER, None)
 
 
 class Gradio:

@@ -6,6 +6,7 @@ Gradio forgets uploads that break off and files that no event has seen, so the f
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 ENVELOPE = 64 * 1024  # bytes of a request around the file
 FOLDER = "GRADIO_TEMP_DIR"  # where Gradio puts uploads
+PREFIX = "hublens-"  # of a folder of one process
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Uploads:
     def open(cls) -> Uploads:
         """The folder that Gradio uses: the operator's, or one of this process alone."""
         if not os.environ.get(FOLDER):
-            os.environ[FOLDER] = tempfile.mkdtemp(prefix="hublens-")
+            _remove_left_behind(Path(tempfile.gettempdir()))
+            os.environ[FOLDER] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+            atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
         folder = Path(os.environ[FOLDER])
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder)
@@ -196,3 +200,17 @@ class Uploads:
 
 def _told(text: str, status: int) -> PlainTextResponse:
     return PlainTextResponse(text, status_code=status, headers={"Connection": "close"})
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Delete the folders of servers that were killed, which nobody sweeps any more."""
+    if os.name != "posix":  # elsewhere signal 0 is no question but an interrupt
+        return
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (ValueError, OSError):  # not one of ours, or another user's living one
+            continue
