@@ -33,8 +33,9 @@ def sample_rows(
     n, m = tiles.shape
     cells = MOST_PRODUCTS if isinstance(tiles, SimTiles) else MOST_CELLS
     size = min(n, most, max(64, cells // m))
-    if size == n and isinstance(tiles, SimTiles | MatrixTiles):
-        return tiles
+    if size == n:  # nothing is drawn, so a file and its array are sampled alike from here on
+        in_memory = isinstance(tiles, SimTiles | MatrixTiles)
+        return tiles if in_memory else take_rows(tiles, np.arange(n))
     return take_rows(tiles, np.sort(rng.choice(n, size, replace=False)))
 
 

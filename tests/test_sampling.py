@@ -23,6 +23,14 @@ def test_rows_taken_from_foreign_tiles_are_those_of_the_matrix(rng, row_major):
     np.testing.assert_array_equal(taken.sims, sims[rows])
 
 
+def test_few_rows_of_a_file_and_of_its_array_leave_the_same_numbers_to_draw(rng):
+    sims = rng.standard_normal((11, 7)).astype(np.float32)
+    ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
+    sample = sample_rows(ForeignTiles(sims, True), ours)
+    np.testing.assert_array_equal(sample.sims, sample_rows(sims, theirs).sims)
+    assert ours.random() == theirs.random()
+
+
 def test_a_sample_of_few_rows_is_all_of_them(rng):
     sims = rng.standard_normal((6, 5))
     np.testing.assert_array_equal(sample_rows(sims, rng).sims, sims)
