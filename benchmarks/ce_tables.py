@@ -15,7 +15,7 @@ import os
 import sys
 import time
 import traceback
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -98,7 +98,10 @@ def _work(pool: ProcessPoolExecutor, jobs: list, done: set, args, began: float) 
             # No more than the processes can hold, so that a limit of time stops the rest.
             elif needs <= done and len(running) < args.jobs:
                 open_jobs.remove(job)
-                running[pool.submit(_run, *job, args.out, args.epochs)] = job
+                try:
+                    running[pool.submit(_run, *job, args.out, args.epochs)] = job
+                except BrokenExecutor as error:  # a process was killed; what is whole is kept
+                    failed.append(f"{job[0]} {job[1]}: {error}")
         if not running:
             continue
         finished: set[Future]

@@ -79,6 +79,8 @@ class Library:
                     f"{keep.sum()} clips of the {part} split have {needed}; write features of more"
                 )
             clips = clips.only(keep)
+        if part == "train" and recipe.train_clips:
+            clips = clips.only(np.arange(len(clips)) < recipe.train_clips)
         return clips.checked()
 
     def model(self, recipe: ExpertRecipe) -> CEConfig:

@@ -243,7 +243,7 @@ def test_the_command_trains_every_seed_and_prints_their_mean(tmp_path, library, 
         ([], "--data is missing"),
         (["--data", "DATA", "--seeds", "a"], "--seeds takes whole numbers"),
         (["--data", "DATA", "--device", "cuda:9"], "there is no device 'cuda:9' here"),
-        (["--data", "DATA", "--minutes", "3"], "--minutes is not for expert recipes"),
+        (["--data", "DATA", "--minutes", "3"], "--minutes is not for networks on expert"),
         (["--data", "nowhere"], "train_list_full.txt is not there"),
     ],
 )

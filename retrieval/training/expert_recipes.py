@@ -28,6 +28,7 @@ class ExpertRecipe:
     n_words: int = 24  # tokens that are taken of a caption
     settings: ExpertSettings = field(default_factory=ExpertSettings)
     needs: tuple[str, ...] = ()  # experts that a clip must have to be trained or tested on
+    train_clips: int = 0  # first so many of the training clips; 0 for all
     teachers: tuple[str, ...] = ()  # recipes
     denoise: int = 0  # a caption is left out where a teacher ranks its video below; 0 keeps all
     dataset: str = "Animations"
@@ -100,6 +101,7 @@ EXPERT_RECIPES: dict[str, ExpertRecipe] = {
         f"animations-ce-captions-{n}": replace(CE, settings=replace(CE.settings, n_captions=n))
         for n in (1, 5, 10)
     },
+    **{f"animations-ce-clips-{n}": replace(CE, train_clips=n) for n in (500, 1000, 2000)},
     "animations-ce-plus": PLUS,
     "animations-teachtext-ce": replace(CE, teachers=TEACHERS),
     "animations-teachtext-ce-plus": replace(PLUS, teachers=TEACHERS),
@@ -144,6 +146,10 @@ TABLES: dict[str, dict[str, str]] = {
     "Captions of a training clip": {
         **{str(n): f"animations-ce-captions-{n}" for n in (1, 5, 10)},
         "20": "animations-ce",
+    },
+    "Training clips": {
+        **{f"{n:,}": f"animations-ce-clips-{n}" for n in (500, 1000, 2000)},
+        "all": "animations-ce",
     },
     "Text features": {
         "letters": "animations-ce-letters",

@@ -32,11 +32,11 @@ LOTS = ("own", "official")
 class ExpertSettings:
     """How a network of the family is trained."""
 
-    epochs: int = 20
+    epochs: int = 15
     batch: int = 128  # videos a step, each with one caption drawn by lot
     optimiser: str = "Ranger"  # see training/optimisers.py
     optimiser_args: Mapping[str, Any] = field(
-        default_factory=lambda: {"lr": 0.02, "weight_decay": 1e-3}
+        default_factory=lambda: {"lr": 0.05, "weight_decay": 1e-3}
     )
     schedule: str = "StepLR"  # stepped once an epoch
     schedule_args: Mapping[str, Any] = field(default_factory=lambda: {"step_size": 1, "gamma": 0.9})
