@@ -19,7 +19,7 @@ from retrieval.datasets.trees import expert_files, get_tree, split_lists, text_f
 from retrieval.errors import ModelError, SettingsError
 from retrieval.evaluation import Report, evaluate_matrices
 from retrieval.files import read_json, write_json, write_npy
-from retrieval.models import CEConfig, CENet, Expert, build, load_weights
+from retrieval.models import CEConfig, CENet
 from retrieval.training.distilling import denoising_mask, taught_by
 from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors, similarities
 from retrieval.training.expert_recipes import (
@@ -33,8 +33,8 @@ from retrieval.training.experts_trainer import (
     BEST,
     ExpertsTrainer,
     Taught,
-    read_checkpoint,
     seeded,
+    trained,
 )
 
 RESULT = "result.json"  # written last: where it stands, the run is whole
@@ -317,18 +317,6 @@ def reports_of(
 def taught(name: str, library: Library, out: Path) -> Taught:
     """What the finished run of a teacher says of the training clips."""
     return library.taught(Path(out) / name / f"seed-{TEACHER_SEED}" / BEST, get_expert_recipe(name))
-
-
-def trained(path: Path) -> CENet:
-    """The network of a run's checkpoint, with its weights, on the CPU; for clips looked at once."""
-    state = read_checkpoint(path)
-    stored = dict(state["config"]["model"])
-    stored["experts"] = tuple(Expert(**each) for each in stored["experts"])
-    stored["randomise"] = tuple(stored["randomise"])
-    model = build(CEConfig(**stored))
-    load_weights(model, state["state_dict"])
-    model.checks_input = False
-    return model.eval()
 
 
 def over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:

@@ -16,8 +16,9 @@ from made_trees import make_tree  # noqa: E402
 from retrieval import experiments  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.features import read_dict  # noqa: E402
-from retrieval.errors import FileError, ModelError, SettingsError  # noqa: E402
-from retrieval.experiments import RESULT, Library, run, taught, trained  # noqa: E402
+from retrieval.encoders.trained import TrainedExperts  # noqa: E402
+from retrieval.errors import FileError, ModelError, QueryError, SettingsError  # noqa: E402
+from retrieval.experiments import RESULT, Library, run, taught  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
 from retrieval.training.distilling import (  # noqa: E402
     caption_ranks,
@@ -37,7 +38,7 @@ from retrieval.training.expert_recipes import (  # noqa: E402
     in_order,
     waits_for,
 )
-from retrieval.training.experts_trainer import BEST  # noqa: E402
+from retrieval.training.experts_trainer import BEST, trained  # noqa: E402
 from retrieval.training.teachers import write_teacher  # noqa: E402
 
 torch.set_num_threads(1)
@@ -214,6 +215,55 @@ def test_captions_stay_where_teachers_find_their_video(tmp_path, library, runs):
     short = replace(clips, videos=("stranger", *clips.videos[1:]))
     with pytest.raises(FileError, match="caption mask of video stranger has 0 elements for 20"):
         read_masks(read_dict(tmp_path / "m.pkl"), short)
+
+
+# ---- served --------------------------------------------------------------------------------------
+
+
+class Stored:
+    """Gives the tokens of the training captions by their number."""
+
+    name = "words"
+
+    def __init__(self, clips):
+        self.captions = clips.captions
+
+    def encode_all(self, captions):
+        starts = self.captions.starts
+        return [
+            self.captions.rows[starts[i] : starts[i + 1]].numpy() if i >= 0 else np.zeros((0, 7))
+            for i in map(int, captions)
+        ]
+
+
+def test_an_encoder_of_typed_sentences_has_the_networks_own_similarities(library, runs):
+    recipe = get_expert_recipe("animations-ce")
+    clips, test = library.clips(recipe, "train"), library.clips(recipe, "test")
+    checkpoint = runs / "animations-ce" / "seed-0" / BEST
+    encoder = TrainedExperts(checkpoint, Stored(clips))
+    text = encoder.encode_text(["3", "71", "9"])
+    video = encoder.encode_clips(test)
+    sims = encoder.sims(text, video)
+    expected = similarities(trained(checkpoint), clips, np.array([3, 71, 9]), test)
+    np.testing.assert_allclose(sims, expected, atol=1e-5)
+    for column in range(len(test)):
+        shares = encoder.shares(text, video, 1, column)
+        assert sum(weight for weight, _ in shares.values()) == pytest.approx(1)
+        assert sum(w * s for w, s in shares.values()) == pytest.approx(sims[1, column], abs=1e-5)
+        assert set(shares) == {e for e, there in test.available.items() if there[column]}
+    with pytest.raises(QueryError, match="no word of '-1' is known"):
+        encoder.encode_text(["-1"])
+
+
+def test_encoders_of_other_tokens_or_without_embeddings_are_refused(library, runs):
+    stored = Stored(library.clips(get_expert_recipe("animations-ce"), "train"))
+    for name, message in (
+        ("animations-ce-letters", "trained on the text feature letters, got words"),
+        ("animations-concat", "no embedding for each expert"),
+    ):
+        run(name, 0, library, runs, epochs=2, save_every=0, keep_sims=False)
+        with pytest.raises(ModelError, match=message):
+            TrainedExperts(runs / name / "seed-0" / BEST, stored)
 
 
 # ---- commands ------------------------------------------------------------------------------------
