@@ -6,7 +6,9 @@ The baseline (published.py) and ours take turns in the same run, on the same mat
 memory, ranks and metrics alone, whole processes on pickles and on .npy files. Printed are wall
 and processor time of each, their ratios, the peak memory of the processes, and whether all
 numbers agree to the digit that the published script prints. On pickles the command is called with
-that script's flags, which makes it print those four lines too; on .npy with its own.
+that script's flags, which makes it print those four lines too; on .npy with its own. With --brief
+it does what the published script does, metrics before and after; without, also the intervals, the
+paired test, the hubness and the look at what may be wrong, for which there is no baseline.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -194,14 +197,15 @@ def main() -> None:
         bank_sims = sims = None  # the processes need the memory
         published_flags = "--sims_train_test_path", "--sims_test_path", "--test_query_masks_path"
         own_flags = "--bank-sims", "--sims", "--masks"
-        for suffix, flags in (("pkl", published_flags), ("npy", own_flags)):
+        kinds = (("pkl", published_flags), ("npy", own_flags))
+        for (suffix, flags), brief in product(kinds, (True, False)):
             names = [str(Path(folder) / f"{name}.{suffix}") for name in "BSM"]
             files = [word for pair in zip(published_flags, names, strict=True) for word in pair]
             own = [word for pair in zip(flags, names, strict=True) for word in pair]
             out = Path(folder) / "report.json"
-            own += ["--beta", "20", "--json", str(out)]
+            own += ["--beta", "20", "--json", str(out), *["--brief"] * brief]
             expected, _ = by_turns(
-                f"whole process on .{suffix}",
+                f"process, .{suffix}, {'same work' if brief else 'whole report'}",
                 args.repeats,
                 lambda files=files: spent_by_process(
                     [sys.executable, "benchmarks/published.py", *files]

@@ -17,7 +17,7 @@ from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spe
 from retrieval.report import LeftOut, Report, Row
 from retrieval.rows import ProductRows, Progress, Rows, as_rows, precise, without_padding
 from retrieval.runnable import by_spec, check_width, runnable
-from retrieval.scoring import Seen, Truth, score_all, score_other
+from retrieval.scoring import HUBNESS_AT, Seen, Truth, score_all, score_other
 from retrieval.similarity import SimTiles, Tiles
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
 HELD_OUT, OVERLAPS, TRANSDUCTIVE = "held-out bank", "bank overlaps the gallery", "transductive"
+NOT_LOOKED_AT = "bank not looked at"  # whether it overlaps what is tested
 OVERLAPPING = ("queries in bank", "bank of the gallery")  # findings that speak against HELD_OUT
 
 
@@ -46,6 +47,8 @@ def evaluate_matrices(
     findings: Sequence[Finding] = (),
     keep_top: int = 1,
     n_resamples: int = statistics.N_RESAMPLES,
+    hubness_at: tuple[int, ...] = HUBNESS_AT,
+    check: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
@@ -71,7 +74,9 @@ def evaluate_matrices(
         badge: what numbers rest on that are normalised with this bank.
         findings: what is known of the input, to be carried in the report.
         keep_top: places of each ranking that the report keeps.
-        n_resamples: bootstrap resamples.
+        n_resamples: bootstrap resamples; 0 leaves intervals, gains and verdicts out.
+        hubness_at: k of the hubness over the queries; none leaves it out.
+        check: whether the matrices' contents are looked at for what misleads.
         seed: of the resamples.
         progress: told how many rows are done; may raise to stop.
 
@@ -100,28 +105,33 @@ def evaluate_matrices(
     )
     biases = fit_all([made for made in asked.values() if made.additive], evidence)
     fitted = dict(zip((spec for spec, made in asked.items() if made.additive), biases, strict=True))
-    raw, *scored = score_all(rows, biases, truth, keep_top, progress)
+    raw, *scored = score_all(rows, biases, truth, keep_top, progress, hubness_at)
     seen = {"none": raw, **dict(zip(fitted, scored, strict=True))}
     for spec, made in [each for each in asked.items() if not each[1].additive]:
         try:
-            seen[spec] = score_other(made, rows, evidence, truth, keep_top)
+            seen[spec] = score_other(made, rows, evidence, truth, keep_top, hubness_at)
         except SettingsError as error:  # it does not suit these similarities; others do
             left_out = (*left_out, LeftOut(spec, f"{made.title} was left out: {error}."))
             del asked[spec]
-    known = {finding.kind for finding in findings}
-    found = check_matrices(
-        rows,
-        evidence.bank_sims,
-        correct=truth.correct,
-        queries=truth.queries,
-        by_order_of=None if correct is not None else "rows" if direction == "t2v" else "columns",
-        betas=[made.beta for made in asked.values() if getattr(made, "beta", None) is not None],
-        seed=seed,
-    )
-    found = (*findings, *(each for each in found if each.kind not in known))
+    found = tuple(findings)
+    if check:
+        known = {finding.kind for finding in findings}
+        by_order = "rows" if direction == "t2v" else "columns"
+        noticed = check_matrices(
+            rows,
+            evidence.bank_sims,
+            correct=truth.correct,
+            queries=truth.queries,
+            by_order_of=by_order if correct is None else None,
+            betas=[made.beta for made in asked.values() if getattr(made, "beta", None) is not None],
+            seed=seed,
+        )
+        found = (*found, *(each for each in noticed if each.kind not in known))
     n_bank = 0 if evidence.bank_sims is None else evidence.bank_sims.shape[0]
     if n_bank == 0:
         badge = "no bank"
+    elif badge == HELD_OUT and not check:
+        badge = NOT_LOOKED_AT
     elif badge == HELD_OUT and any(each.kind in OVERLAPPING for each in found):
         badge = OVERLAPS
     table = _table(asked, fitted, seen, truth, badge, n_resamples, seed)
@@ -140,7 +150,7 @@ def evaluate_matrices(
         unit=truth.unit,
         resampled="videos" if truth.n_units < len(truth.queries) else "queries",
         n_units=truth.n_units,
-        verdict=verdicts.over_all(table),
+        verdict=verdicts.over_all(table) if n_resamples else "",
         findings=found,
         left_out=left_out,
     )
@@ -245,7 +255,10 @@ def _table(
     raw = seen["none"]
     asked = {"none": parse_spec("none"), **asked}
     ranks = np.stack([seen[spec].ranks for spec in asked])
-    intervals = statistics.bootstrap(ranks, truth.unit, n_resamples, seed)
+    nothing = statistics.Intervals({}, {})
+    intervals = [nothing] * len(ranks)
+    if n_resamples:
+        intervals = statistics.bootstrap(ranks, truth.unit, n_resamples, seed)
     tests = [statistics.paired_test(raw.ranks, after, truth.unit) for after in ranks]
     p_values = [1.0, *statistics.holm([test.p for test in tests[1:]])]
     rows: list[Row] = []
@@ -255,7 +268,7 @@ def _table(
         found, bias = seen[spec], fitted.get(spec)
         summary = metrics.summarise(found.ranks)
         outcome = verdict = ""
-        if rows:
+        if rows and n_resamples:
             gain = interval.gains["R@1"]
             outcome = verdicts.outcome_of(test, p, gain)
             r1 = summary["R@1"] - rows[0].metrics["R@1"]
@@ -282,7 +295,7 @@ def _table(
                 active=found.active,
                 paired=test,
                 p_holm=p,
-                outcome=outcome or "raw",
+                outcome=outcome if rows else "raw",
                 verdict=verdict,
                 method=made,
                 bias=bias,

@@ -31,7 +31,7 @@ class Row:
     badge: str  # what the numbers rest on: "held-out bank", "transductive", ...
     transductive: bool  # looks at the other test queries: not to be compared, cannot serve
     metrics: dict[str, float]  # from metrics.summarise
-    intervals: dict[str, Interval]  # metric -> its 95 % bootstrap interval
+    intervals: dict[str, Interval]  # metric -> its 95 % bootstrap interval; empty: not wanted
     gains: dict[str, Interval]  # metric -> 95 % interval of its difference from raw
     hubness: dict[int, Hubness]  # k -> measures over the test queries
     counts: dict[int, np.ndarray]  # k -> [n_items] k-occurrence over the test queries
@@ -104,7 +104,7 @@ class Report:
     unit: np.ndarray  # [n_queries] the video of each, from 0; what is taken as independent
     resampled: str  # "queries" or "videos": what intervals and tests take as independent
     n_units: int  # how many of those
-    verdict: str  # one sentence over all normalisers
+    verdict: str  # one sentence over all normalisers; empty without intervals
     findings: tuple[Finding, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 

@@ -89,16 +89,23 @@ class Seen:
     counts: dict[int, np.ndarray]  # k -> [n_items] k-occurrence
 
     @classmethod
-    def nothing(cls, n_queries: int, n_items: int, keep_top: int) -> "Seen":
-        """Room for what is to be seen."""
+    def nothing(
+        cls, n_queries: int, n_items: int, keep_top: int, at: tuple[int, ...] = HUBNESS_AT
+    ) -> "Seen":
+        """Room for what is to be seen; `at` are the k whose k-occurrence is counted."""
         keep_top = min(keep_top, n_items)
         return cls(
             ranks=np.empty(n_queries),
             active=np.zeros(n_queries, dtype=bool),
             best=np.empty((n_queries, keep_top), dtype=np.int32),
             best_scores=np.empty((n_queries, keep_top), dtype=np.float32),
-            counts={k: np.zeros(n_items, dtype=np.int64) for k in HUBNESS_AT if k <= n_items},
+            counts={k: np.zeros(n_items, dtype=np.int64) for k in at if k <= n_items},
         )
+
+    @property
+    def n_best(self) -> int:
+        """Best columns of each query that are needed."""
+        return max([self.best.shape[1], *self.counts])
 
     def take_in(
         self, at: slice, ranks: np.ndarray, active: np.ndarray, best: np.ndarray, sims: np.ndarray
@@ -117,6 +124,7 @@ def score_all(
     truth: Truth,
     keep_top: int = 1,
     progress: Progress | None = None,
+    at: tuple[int, ...] = HUBNESS_AT,
 ) -> list[Seen]:
     """Rank every query raw and under every bias, in one reading of the similarities.
 
@@ -126,6 +134,7 @@ def score_all(
         truth: which queries are asked and what is correct.
         keep_top: places of each ranking that are kept.
         progress: told how many queries are done; may raise to stop.
+        at: k whose k-occurrence is counted.
 
     Returns:
         what was seen, raw first.
@@ -134,30 +143,34 @@ def score_all(
         ValueError: a similarity is NaN or infinite.
     """
     n_queries, n_items = len(truth.queries), rows.shape[1]
-    seen = [Seen.nothing(n_queries, n_items, keep_top) for _ in range(1 + len(biases))]
-    k = max(seen[0].best.shape[1], *seen[0].counts)
-    for at, sims, chosen in _parts(rows, truth.queries):
-        first_row = int(truth.queries[at.start]) if chosen is None else 0
-        found = metrics.ranks_of_chunk(sims, truth.correct[at], biases, k, first_row, chosen)
-        gates = [np.zeros(at.stop - at.start, dtype=bool), *found.gates]
+    seen = [Seen.nothing(n_queries, n_items, keep_top, at) for _ in range(1 + len(biases))]
+    k = seen[0].n_best
+    for part, sims, chosen in _parts(rows, truth.queries):
+        first_row = int(truth.queries[part.start]) if chosen is None else 0
+        found = metrics.ranks_of_chunk(sims, truth.correct[part], biases, k, first_row, chosen)
+        gates = [np.zeros(part.stop - part.start, dtype=bool), *found.gates]
         ranks = [found.raw, *found.normalised]
-        for each, *part in zip(seen, ranks, gates, found.best, found.best_scores, strict=True):
-            each.take_in(at, *part)
+        for each, *what in zip(seen, ranks, gates, found.best, found.best_scores, strict=True):
+            each.take_in(part, *what)
         if progress is not None:
-            progress(at.stop, n_queries)
+            progress(part.stop, n_queries)
     return seen
 
 
 def score_other(
-    normaliser: Normaliser, rows: Rows, evidence: Evidence, truth: Truth, keep_top: int = 1
+    normaliser: Normaliser,
+    rows: Rows,
+    evidence: Evidence,
+    truth: Truth,
+    keep_top: int = 1,
+    at: tuple[int, ...] = HUBNESS_AT,
 ) -> Seen:
     """Rank every query by a normaliser that is not additive; see `score_all`."""
-    seen = Seen.nothing(len(truth.queries), rows.shape[1], keep_top)
-    k = max(seen.best.shape[1], *seen.counts)
-    for at, scores in scores_of(normaliser, rows, evidence, truth.queries):
-        found = metrics.ranks_of_chunk(scores, truth.correct[at], (), k)
-        gate = np.ones(at.stop - at.start, dtype=bool)
-        seen.take_in(at, found.raw, gate, found.best[0], found.best_scores[0])
+    seen = Seen.nothing(len(truth.queries), rows.shape[1], keep_top, at)
+    for part, scores in scores_of(normaliser, rows, evidence, truth.queries):
+        found = metrics.ranks_of_chunk(scores, truth.correct[part], (), seen.n_best)
+        gate = np.ones(part.stop - part.start, dtype=bool)
+        seen.take_in(part, found.raw, gate, found.best[0], found.best_scores[0])
     return seen
 
 

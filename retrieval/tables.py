@@ -25,18 +25,21 @@ def report_lines(report: "Report") -> list[str]:
     ]
     for row in report.rows:
         lines.append(_cells(name_of(row), [f"{row.metrics[name]:.1f}" for name in COLUMNS]))
-        ends = [row.intervals[name] for name in COLUMNS]
-        lines.append(_cells("", [f"{low:.1f}..{high:.1f}" for low, high in ends]))
+        if row.intervals:
+            ends = [row.intervals[name] for name in COLUMNS]
+            lines.append(_cells("", [f"{low:.1f}..{high:.1f}" for low, high in ends]))
+    if report.rows[0].intervals:
+        lines.append(
+            f"Below each number its 95 % bootstrap interval ({report.n_units:,} "
+            f"{report.resampled} resampled).{_unit(report)}"
+        )
+    lines += ["", *_queries(report)]
+    if report.rows[0].hubness:
+        lines += ["", *_hubness(report)]
+    if report.verdict:
+        several = len(report.rows) > 2
+        lines += ["", *(row.verdict for row in report.rows[1:] if several), report.verdict]
     lines += [
-        f"Below each number its 95 % bootstrap interval ({report.n_units:,} {report.resampled} "
-        f"resampled).{_unit(report)}",
-        "",
-        *_queries(report),
-        "",
-        *_hubness(report),
-        "",
-        *(row.verdict for row in report.rows[1:] if len(report.rows) > 2),
-        report.verdict,
         *(f"{each.severity.capitalize()}: {each.sentence}" for each in report.findings),
         *(left_out.reason for left_out in report.left_out),
     ]

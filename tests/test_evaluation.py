@@ -252,6 +252,21 @@ def test_a_watched_matrix_tells_how_much_of_it_was_read(rng):
     assert told[-1] == (120, 120) and len(told) == 4
 
 
+def test_metrics_alone_are_those_of_the_whole_report(rng):
+    sims, bank_sims = rng.standard_normal((12, 4)), rng.standard_normal((9, 4))
+    names = ("qbnorm", "csls", "gc", "dsl")
+    whole = evaluate_matrices(sims, bank_sims, normalisers=names)
+    brief = evaluate_matrices(
+        *(sims, bank_sims), normalisers=names, keep_top=0, n_resamples=0, hubness_at=(), check=False
+    )
+    assert brief.to_dict()["metrics"] == whole.to_dict()["metrics"]
+    for short, long in zip(brief.rows, whole.rows, strict=True):
+        np.testing.assert_array_equal(short.ranks, long.ranks)
+        assert (short.helped, short.hurt) == (long.helped, long.hurt)
+        assert not (short.intervals or short.hubness or short.best.size)
+    assert (brief.verdict, brief.findings, brief.badge) == ("", (), "bank not looked at")
+
+
 def test_best_places_hold_their_scores(rng):
     sims, bank_sims = rng.uniform(-1, 1, (6, 9)), rng.uniform(-1, 1, (20, 9))
     report = evaluate_matrices(

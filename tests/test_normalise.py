@@ -66,6 +66,18 @@ def test_its_pickles_give_its_lines(folder, capsys, rng):
     assert report["metrics"]["qbnorm"]["R@1"] == pytest.approx(100 * np.mean(ranks == 0), abs=0.1)
 
 
+def test_brief_prints_the_same_metrics_and_nothing_else(folder, capsys):
+    argv = ["normalise", "--sims", "S.npy", "--bank-sims", "B.npy", "--json", "o.json"]
+    assert main(argv) == 0
+    whole, lines = json.loads(Path("o.json").read_text()), capsys.readouterr().out.splitlines()
+    assert main([*argv, "--brief"]) == 0
+    brief, few = json.loads(Path("o.json").read_text()), capsys.readouterr().out.splitlines()
+    assert brief["metrics"] == whole["metrics"]
+    assert [line for line in lines if line.startswith(("Raw", "QB-Norm"))][:2] == few[3:5]
+    assert len(few) == 7 and "2 helped, 0 hurt" in few[-1]
+    assert main([*argv, "--brief", "--seeds", "0,1"]) == 2
+
+
 def test_nothing_heavy_is_imported(folder):
     code = (
         "import sys\nfrom retrieval.__main__ import main\n"

@@ -96,6 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seeds such as 0,1,2, put in for {seed} in the names of files; with a pattern such "
         "as 'S-seed{seed}.npy' alone, the seeds that are there. Gives mean (std)",
     )
+    parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="metrics alone, fastest: no intervals, no verdict, no hubness, and no look at what "
+        "may be wrong with the matrices",
+    )
     parser.add_argument("--json", metavar="OUT", help="write the report, nothing rounded")
     parser.add_argument("--ranks", metavar="OUT.csv", help="write each query's ranks")
     parser.add_argument(
@@ -146,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
         if out is not None and not Path(out).parent.is_dir():
             raise SettingsError(f"there is no folder {Path(out).parent} to write {out} to; make it")
     if seeds is not None:
+        if args.brief:
+            raise SettingsError("--brief is of one seed; leave it out, or --seeds")
         return _run_seeds(args, seeds)
     report = _evaluate(args)
     from retrieval.tables import report_lines
@@ -226,8 +234,9 @@ def _evaluate(args: argparse.Namespace) -> "Report":
             direction=args.direction,
             name=Path(args.sims).name,
             bank_name=None if args.bank_sims is None else Path(args.bank_sims).name,
-            keep_top=1 if args.run is None else _run_depth(),
+            keep_top=_kept_places(args),
             progress=ranked,
+            **({"n_resamples": 0, "hubness_at": (), "check": False} if args.brief else {}),
         )
     if args.published:
         _print_published(args, report, beside)
@@ -358,7 +367,10 @@ def _write(
         runs.write_scores(args.out_scores, report, sims, evidence)
 
 
-def _run_depth() -> int:
+def _kept_places(args: argparse.Namespace) -> int:
+    """Places of each ranking that the report has to keep."""
+    if args.run is None:
+        return 0 if args.brief else 1
     from retrieval.runs import RUN_DEPTH
 
     return RUN_DEPTH
