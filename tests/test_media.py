@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from retrieval.gallery import EncoderId, Gallery, Item
 from retrieval.tabs.guard import MAX_BODY, Guard
 from retrieval.tabs.media import media_route, media_url
+from retrieval.tabs.uploads import Uploads
 
 ID = "a/b ?#&100 %+../ü"  # an id is never a path, whatever it looks like
 
@@ -34,7 +35,7 @@ def client(tmp_path):
         Route("/gradio_api/queue/join", echo, methods=["POST"]),
     ]
     routes.append(Route("/monitoring", echo))
-    return TestClient(Starlette(routes=routes, middleware=[Guard.middleware()]))
+    return TestClient(Starlette(routes=routes, middleware=[Guard.middleware(Uploads(tmp_path))]))
 
 
 def test_a_clip_comes_with_its_type_and_a_poster_with_its_own(client):

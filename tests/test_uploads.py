@@ -39,6 +39,22 @@ def test_a_new_server_takes_along_what_a_killed_one_has_left(tmp_path, monkeypat
         os.environ.pop(FOLDER, None)
 
 
+def test_folders_that_go_while_they_are_counted_are_passed_over(uploads, monkeypatch):
+    for name in ("a", "b"):
+        (uploads.folder / name).mkdir()
+        (uploads.folder / name / "file").write_bytes(b"12345")
+    listed = os.scandir
+
+    def vanishing(path):
+        if str(path).endswith(("a", "b")) and os.path.exists(uploads.folder / "a"):
+            uploads.remove(uploads.folder / "a")  # somebody else is done with it
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert uploads.used_bytes() == 5
+    assert uploads.sweep() == 0
+
+
 class Gradio:
     """Stands in for what is behind the door: reads the body, then answers."""
 

@@ -91,9 +91,10 @@ class Uploads:
                 with contextlib.suppress(OSError):
                     path.unlink()
                     gone += 1
-        for folder in sorted(self.folder.rglob("*"), reverse=True):  # the deepest first
+        for name, _, _ in os.walk(self.folder, topdown=False):
             with contextlib.suppress(OSError):
-                if folder.is_dir() and now - folder.stat().st_mtime > self.limits.age_s:
+                folder = Path(name)
+                if folder != self.folder and now - folder.stat().st_mtime > self.limits.age_s:
                     folder.rmdir()  # refuses where something is left
         return gone
 
@@ -116,10 +117,10 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _files(self) -> Iterator[tuple[Path, int, float]]:
-        for path in self.folder.rglob("*"):
-            with contextlib.suppress(OSError):
-                about = path.lstat()
-                if not path.is_dir():
+        for folder, _, names in os.walk(self.folder):  # goes on where a folder has just gone
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(OSError):
+                    about = path.lstat()
                     yield path, about.st_size, about.st_mtime
 
     # -- the door
