@@ -3,7 +3,8 @@
     python benchmarks/visitors.py [--gallery DIR ...] [--visitors 32] [--seconds 30]
 
 Each visitor sends what the page sends for a typed query and reads the event stream to its end,
-then types the next one, without a pause. Every sentence is new, so no answer comes from a cache.
+then types the next one, without a pause; the clock runs from when all of them have come. Every
+sentence is new, so no answer comes from a cache.
 Loopback only. Prints errors, p50 and p95, and beside them the same for one visitor alone.
 """
 
@@ -84,10 +85,10 @@ async def search(client: httpx.AsyncClient, page: Page, session: str, text: str)
     return found
 
 
-async def visitor(page: Page, seed: int, until_s: float, times: list, errors: list) -> None:
+async def visitor(
+    page: Page, session: str, rng: random.Random, until_s: float, times: list, errors: list
+) -> None:
     """Type, wait for the answer, type again."""
-    rng = random.Random(seed)
-    session = secrets.token_hex(6)  # one a visitor, as in a browser
     async with httpx.AsyncClient(base_url=page.url, timeout=60) as client:
         while time.perf_counter() < until_s:
             begun = time.perf_counter()
@@ -106,9 +107,13 @@ async def crowd(page: Page, n_visitors: int, seconds: float) -> tuple[list[float
     """Times of all answers, and what went wrong."""
     times: list[float] = []
     errors: list[str] = []
+    sessions = {secrets.token_hex(6): random.Random(n) for n in range(n_visitors)}  # as browsers
+    async with httpx.AsyncClient(base_url=page.url, timeout=60) as client:
+        for session, rng in sessions.items():  # they come one after another
+            await search(client, page, session, sentence(rng))
     until_s = time.perf_counter() + seconds
     await asyncio.gather(
-        *(visitor(page, seed, until_s, times, errors) for seed in range(n_visitors))
+        *(visitor(page, *each, until_s, times, errors) for each in sessions.items())
     )
     return times, errors
 
