@@ -3,6 +3,7 @@
 import types
 import typing
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -70,14 +71,20 @@ def get_normaliser(name: str, **settings: float | None) -> Normaliser:
         SettingsError: the name is unknown, or a setting that no normaliser has.
     """
     kind = _kind(name)
-    known = {field.name for each in NORMALISERS.values() for field in fields(each)}
-    unknown = sorted(set(settings) - known)
+    unknown = sorted(set(settings) - _known())
     if unknown:
         raise SettingsError(
-            f"unknown setting {unknown[0]!r} of a normaliser; available: {', '.join(sorted(known))}"
+            f"unknown setting {unknown[0]!r} of a normaliser; "
+            f"available: {', '.join(sorted(_known()))}"
         )
-    used = {field.name for field in fields(kind)}
+    used = _types(kind)
     return kind(**{key: value for key, value in settings.items() if key in used})
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Every setting that some normaliser has."""
+    return frozenset(field.name for each in NORMALISERS.values() for field in fields(each))
 
 
 def check_searchable(name: Any) -> None:
@@ -195,6 +202,7 @@ def _kind(name: str) -> type[Normaliser]:
     return NORMALISERS[name]
 
 
+@cache
 def _types(kind: type[Normaliser]) -> dict[str, type]:
     """Knob -> its type, without the None of what may be left out."""
     hints = typing.get_type_hints(kind)
