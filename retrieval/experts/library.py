@@ -9,7 +9,6 @@ import json
 import logging
 import multiprocessing
 import os
-import pickle
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -39,7 +38,7 @@ from retrieval.errors import SettingsError
 from retrieval.experts import EXPERTS, TEXTS, hearing, layout, motion, signals
 from retrieval.experts.reading import Reader
 from retrieval.experts.words import word_vectors
-from retrieval.files import read_json, replacing, sha256_file, write_json, write_npz
+from retrieval.files import read_json, replacing, sha256_file, write_json, write_npz, write_pickle
 
 logger = logging.getLogger(__name__)
 
@@ -362,19 +361,5 @@ def _texts_done(out: Path, version: str, plan: dict[str, int]) -> list[str]:
 
 
 def _dump(path: Path, value: dict[str, Any]) -> None:
-    """Write a pickle that loaders of the official trees read, with old numpy too.
-
-    Numpy 2 names its functions in `numpy._core`, of which older ones know nothing; before
-    protocol 4 a name stands in the file as plain text, once.
-    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = pickle.dumps(value, protocol=3)
-    new = b"cnumpy._core.multiarray\n"
-    with replacing(path) as file:
-        at = written.find(new, 0, 4096)
-        if at < 0:
-            file.write(written)
-        else:
-            file.write(written[:at])
-            file.write(new.replace(b"_core", b"core"))
-            file.write(memoryview(written)[at + len(new) :])
+    write_pickle(path, value)
