@@ -49,6 +49,33 @@ def aggregation(expert: str, dim: int) -> dict:
     return {**sizes, "temporal": "avg", "type": "embed", "feat_dims": {"embed": dim}}
 
 
+def write_hickle(path: Path, values: dict, version: str = "4.0.4") -> Path:
+    """Save a dict of arrays, floats and lists of arrays as hickle 3, 4 or 5 lays it out."""
+    import h5py
+
+    old, newest = version < "4", version >= "5"
+    item = "data{}" if newest else "data_{}"
+
+    def put(group, name: str, value: object) -> None:
+        if isinstance(value, list):
+            inner = group.create_group(name)
+            for i, one in enumerate(value):
+                put(inner, item.format(i), one)
+        else:
+            group.create_dataset(name, data=value)
+
+    with h5py.File(path, "w") as file:
+        file.attrs["VERSION" if old else "HICKLE_VERSION"] = version
+        top = file.create_group("data_0" if old else "data")
+        for key, value in values.items():
+            if newest:
+                put(top, f'"{key}"', value)
+            else:  # a group of its own for each key
+                slashed = key if old else key.replace("/", "\\")
+                put(top.create_group(repr(slashed)), "data_0" if old else "data", value)
+    return path
+
+
 def make_tree(
     folder: Path,
     name: str,

@@ -137,15 +137,16 @@ def test_an_expert_store_is_read_without_its_class(tmp_path):
     sys.modules["datastructures"] = module
     try:
         store = ExpertStore()
-        store.keys, store.dim = ["a", "b"], 3
-        store.store = np.arange(6, dtype=np.float16).reshape(2, 3)
-        store.keymap, store.missing = {"a": 0, "b": 1}, {"b"}
+        store.keys, store.dim, store.store_dtype = ["a", "b", "c"], 3, np.float16
+        store.store = np.arange(9, dtype=np.float16).reshape(3, 3)
+        store.store[2] = NAN  # as the class stores what is missing
+        store.keymap, store.missing = {"a": 0, "b": 1, "c": 2}, {"b"}
         path = write(tmp_path / "store.pickle", store)
     finally:
         del sys.modules["datastructures"]
-    found = read_features("face", [path], ["b", "a"])
+    found = read_features("face", [path], ["b", "a", "c"])
     np.testing.assert_array_equal(found.get("a"), [[0, 1, 2]])
-    assert found.get("b") is None
+    assert found.get("b") is None and found.get("c") is None
 
 
 def test_nothing_but_gaps_has_the_expected_length(tmp_path):
@@ -180,7 +181,10 @@ def test_json_is_read_and_other_kinds_are_told(tmp_path):
     path = tmp_path / "captions.json"
     path.write_text(json.dumps({"a": [["a", "dog"]]}))
     assert read_dict(path) == {"a": [["a", "dog"]]}
-    other = tmp_path / "vggish-raw.hickle"
-    other.write_bytes(b"\x89HDF")
-    with pytest.raises(FileError, match="of a kind that is not read .*save the dict with pickle"):
-        read_dict(other)
+    for name in ("features.mp", "features.npy", "features.mat", "captions.yaml"):
+        other = tmp_path / name
+        other.write_bytes(b"\x93NUMPY")
+        with pytest.raises(
+            FileError, match=r"of a kind that is not read \(\..*save the dict with p"
+        ):
+            read_dict(other)

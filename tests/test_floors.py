@@ -84,6 +84,7 @@ OWNERS = {
     "faiss": ("retrieval.index",),
     "open_clip": ("retrieval.encoders.clip",),
     "fastparquet": ("retrieval.serving",),
+    "h5py": ("retrieval.formats.hickle",),
 }
 
 # Numpy and the standard library only.

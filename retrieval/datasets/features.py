@@ -17,7 +17,8 @@ import numpy as np
 
 from retrieval.errors import FileError
 from retrieval.files import read_json, write_json, write_npy
-from retrieval.formats import Record, read_npy, read_pickle
+from retrieval.formats import Record, read_hickle, read_npy, read_pickle
+from retrieval.formats.hickle import SUFFIXES as HICKLES
 
 PICKLES = (".pkl", ".pickle", ".pckl", ".pk")
 
@@ -160,7 +161,7 @@ def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
     """Read a file that maps names to data.
 
     Args:
-        file: a pickle, or .json.
+        file: a pickle, .hickle or .json.
         only: keys that are wanted; None for all.
 
     Raises:
@@ -170,10 +171,12 @@ def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
         value = read_json(file)
     elif file.suffix in PICKLES:
         value = read_pickle(file, only=only)
+    elif file.suffix in HICKLES:
+        value = read_hickle(file, only=only)
     else:
         raise FileError(
             f"{file.name} is of a kind that is not read ({file.suffix}); "
-            "save the dict with pickle as .pkl"
+            "load it where it was made and save the dict with pickle as .pkl"
         )
     if isinstance(value, Record):
         value = _from_store(file.name, value)
@@ -183,14 +186,18 @@ def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def _from_store(file: str, record: Record) -> dict[str, Any]:
-    """An `ExpertStore`: rows of `store` by the places in `keymap`, `missing` ones are NaN."""
+    """An `ExpertStore`: rows of `store` by the places in `keymap`; those missing are NaN."""
     state = record.state if isinstance(record.state, dict) else {}
-    if not {"store", "keymap"} <= set(state):
+    store, places = state.get("store"), state.get("keymap")
+    if not isinstance(store, np.ndarray) or store.ndim != 2 or not isinstance(places, dict):
         raise FileError(f"{file} holds an ExpertStore without store or keymap; make it again")
+    if not all(type(i) is int and 0 <= i < len(store) for i in places.values()):
+        raise FileError(
+            f"{file} holds an ExpertStore whose keymap leads past its store; make it again"
+        )
+    gone = np.isnan(store).all(axis=1) if store.dtype.kind == "f" else np.zeros(len(store), bool)
     missing = set(state.get("missing") or ())
-    return {
-        key: math.nan if key in missing else state["store"][i] for key, i in state["keymap"].items()
-    }
+    return {key: math.nan if gone[i] or key in missing else store[i] for key, i in places.items()}
 
 
 def _stack(

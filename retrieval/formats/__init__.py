@@ -30,6 +30,7 @@ __all__ = [
     "parse_npy",
     "read_checkpoint",
     "read_embeddings",
+    "read_hickle",
     "read_npy",
     "read_npz",
     "read_pickle",
@@ -41,6 +42,7 @@ __all__ = [
 _ELSEWHERE = {
     "Record": "standins",
     "read_checkpoint": "checkpoints",
+    "read_hickle": "hickle",
     "read_npz": "npz",
     "read_pickle": "pickles",
 }

@@ -17,7 +17,12 @@ from retrieval.formats.steps import run
 from retrieval.formats.stored import StoredArray
 
 # Classes that feature files of Collaborative Experts carry: keys, dim, store, keymap, missing.
-_RECORDS = [("datastructures", "ExpertStore"), ("utils.datastructures", "ExpertStore")]
+_RECORDS = [
+    (module, "ExpertStore")
+    for module in ("datastructures", "utils.datastructures", "zsvision.zs_data_structures")
+]
+# What such an object says its numbers are; text here, as nobody makes anything of it.
+_KINDS_OF_NUMBERS = ("numpy.float16", "numpy.float32", "numpy.float64")
 
 
 def is_pickle(source: Source) -> bool:
@@ -129,6 +134,8 @@ def record_names(kinds: list[tuple[str, str]]) -> dict[tuple[str, str], Name]:
     for copyreg in ("copyreg", "copy_reg"):
         names[copyreg, "_reconstructor"] = Name("_reconstructor", reconstructor)
     names["collections", "OrderedDict"] = Name("OrderedDict", ordered)
+    for full in _KINDS_OF_NUMBERS:
+        names[tuple(full.split("."))] = Name(full)
     return names
 
 
@@ -199,6 +206,8 @@ class Plain:
         if type(value) is Array and value.payload is not None:
             self._spend(value.nbytes)
             return value.read()
+        if type(value) is Name and value.full in _KINDS_OF_NUMBERS:
+            return value.full
         data = self.leaf(value)
         if data is None:
             raise FileError(f"{self.name} holds {_kind(value)}, expected arrays, words and numbers")
