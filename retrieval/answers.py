@@ -230,6 +230,40 @@ class NearCaption:
     share: float | None  # how much it counts, 0..1, see Explanation.n_counted
 
 
+EXPERT_TITLES = {  # by the first part of an expert's name
+    "audio": "sound",
+    "face": "faces",
+    "flow": "motion",
+    "i3d": "motion",
+    "imagenet": "objects",
+    "motion": "motion",
+    "ocr": "words on screen",
+    "r2p1d": "actions",
+    "rgb": "frames",
+    "s3dg": "actions",
+    "scene": "scene",
+    "speech": "speech",
+}
+
+
+def expert_title(name: str) -> str:
+    """What an expert looks at or listens to, for people."""
+    return EXPERT_TITLES.get(name.split(".")[0], name)
+
+
+@dataclass(frozen=True)
+class ExpertShare:
+    """What one expert says of a query and a video."""
+
+    name: str  # in the model
+    title: str  # for people
+    asked: float  # the query's weight of it, whatever a video has; these sum to one
+    missing: bool  # whether the video lacks it
+    weight: float  # of it among the experts that the video has, 0..1; these sum to one
+    sim: float | None  # similarity by it alone; None where missing
+    contribution: float  # weight times sim; these sum to the similarity of query and video
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Why a video's score is what it is."""
@@ -253,6 +287,11 @@ class Explanation:
     share_shown: float  # sum of the shares of `nearest`
     applied: float | None  # what is taken off for this query at this strength; None without query
     sim: float | None  # raw similarity to this query
+    experts: tuple[ExpertShare, ...] = ()  # that it is made of; empty without any, or no query
+
+    def to_dict(self) -> dict[str, Any]:
+        """The explanation as plain Python values."""
+        return _plain(self)
 
 
 @dataclass(frozen=True)

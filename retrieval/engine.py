@@ -20,6 +20,7 @@ import numpy as np
 from retrieval import hubness, metrics
 from retrieval.answers import (
     Curve,
+    ExpertShare,
     Explanation,
     GroundTruth,
     HubnessReport,
@@ -30,6 +31,7 @@ from retrieval.answers import (
     SearchResult,
     Settings,
     clean_query,
+    expert_title,
     whole_number,
 )
 from retrieval.errors import GalleryError, ModelError, QueryError, RetrievalError, SettingsError
@@ -47,8 +49,7 @@ from retrieval.querybank import (
     open_querybank,
     save_bias,
 )
-from retrieval.rows import ProductRows, precise
-from retrieval.similarity import SimTiles, top_k, unit_rows
+from retrieval.similarity import top_k
 from retrieval.strength import Bend
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class _Asked:
     """A query, embedded."""
 
     text: str
-    text_emb: np.ndarray  # [1, dim] float32 unit row
+    text_emb: np.ndarray  # [1, dim] float32, a row of the encoder
     unknown_words: tuple[str, ...] = ()
     cut_at: str | None = None  # first word that does not fit into the encoder's context
 
@@ -146,7 +147,7 @@ class Engine:
         self._stored = _Kept(1)  # similarities of the stored queries
         self.reports = _Kept(16)  # settings -> QueryChanges, HubnessReport; large where queries are
         self.r1s = _Kept(512)  # settings -> R@1
-        self._emb = precise(gallery.video_emb)
+        self._items = gallery.space.items(gallery.video_emb)
 
     @property
     def n_bank(self) -> int:
@@ -280,7 +281,7 @@ class Engine:
         if bias.normaliser != "none":
             normaliser = normaliser_of(name, settings)
             bank_emb = self.bank.text_emb[: bias.n_bank]
-            bank_column = bank_emb @ self.gallery.video_emb[column]
+            bank_column = self.gallery.space.column(bank_emb, self.gallery.video_emb[column])
             shares = normaliser.weights(bank_column, bias.beta)
             made = normaliser.in_words(bias.n_bank, bias.beta)
             nearest = tuple(
@@ -293,9 +294,12 @@ class Engine:
             )
         counted = np.empty(0) if shares is None else shares[shares > 0]
         sim = applied = None
+        experts: tuple[ExpertShare, ...] = ()
         if query is not None or query_id is not None:
-            sims = self._sims(self._resolve(query, query_id)[0].text_emb)
+            text_emb = self._resolve(query, query_id)[0].text_emb
+            sims = self._sims(text_emb)
             sim = float(sims[0, column])
+            experts = self._experts(text_emb[0], self.gallery.video_emb[column])
             strength = settings.strength if name == settings.right else 1.0
             applied = strength * own if bias.gate(sims)[0] else 0.0
         return Explanation(
@@ -318,6 +322,7 @@ class Engine:
             share_shown=sum(near.share or 0.0 for near in nearest),
             applied=applied,
             sim=sim,
+            experts=experts,
         )
 
     # -- all stored queries
@@ -377,6 +382,25 @@ class Engine:
 
     # -- inside
 
+    def _experts(self, text: np.ndarray, video: np.ndarray) -> tuple[ExpertShare, ...]:
+        """What each expert says of a query and a video; empty where similarity has no experts."""
+        space = self.gallery.space
+        weights, sims = space.shares(text, video)
+        return tuple(
+            ExpertShare(
+                name=name,
+                title=expert_title(name),
+                asked=float(asked),
+                missing=not present,
+                weight=float(weight),
+                sim=float(sim) if present else None,
+                contribution=float(weight * sim),
+            )
+            for name, asked, present, weight, sim in zip(
+                space.experts, space.weights(text), space.weights(video), weights, sims, strict=True
+            )
+        )
+
     def checked(self, settings: Settings | None) -> Settings:
         settings = (settings or Settings()).validated(len(self.gallery), self.n_bank or None)
         if self.bank is None:
@@ -407,7 +431,8 @@ class Engine:
     def _embed(self, text: str) -> "_Asked":
         encoder = self.load_encoder()
         with self._encoder_lock:  # one at a time: a second would only take its cores away
-            emb = unit_rows(encoder.encode_text([text]), "the query's embedding")
+            space = self.gallery.space
+            emb = space.checked(encoder.encode_text([text]), "the query's embedding")
             return _Asked(text, emb, tuple(encoder.unknown_words(text)), encoder.truncated_at(text))
 
     def _stored_row(self, text: str) -> int:
@@ -436,7 +461,7 @@ class Engine:
         ranking does not depend on the machine or on how many queries are asked at once. A large
         gallery is read once, as it is; beside that, the passes over a query's row cost little.
         """
-        return ProductRows(text_emb, self._emb).read_rows(0, len(text_emb))
+        return self.gallery.space.rows(text_emb, self._items).read_rows(0, len(text_emb))
 
     def fit(self, word: str, settings: Settings) -> _Fitted:
         """A fitted normaliser, under these settings where its word does not say otherwise."""
@@ -464,11 +489,11 @@ class Engine:
             except RetrievalError as error:
                 logger.warning("%s", error)
         begun = time.perf_counter()
-        video_emb = self.gallery.video_emb
+        space, video_emb = self.gallery.space, self.gallery.video_emb
         bias = normaliser.fit(
             Evidence(
-                bank_sims=SimTiles(self.bank.text_emb[:n_bank], video_emb),
-                gallery_sims=SimTiles(video_emb, video_emb)
+                bank_sims=space.tiles(self.bank.text_emb[:n_bank], video_emb),
+                gallery_sims=space.tiles(video_emb, video_emb)
                 if "gallery" in normaliser.needs
                 else None,
             )

@@ -15,10 +15,10 @@ from retrieval.checks import Finding, check_matrices, check_shapes
 from retrieval.errors import QueryError, SettingsError
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec
 from retrieval.report import LeftOut, Report, Row
-from retrieval.rows import ProductRows, Progress, Rows, as_rows, precise, without_padding
+from retrieval.rows import Progress, Rows, as_rows, without_padding
 from retrieval.runnable import by_spec, check_width, runnable
 from retrieval.scoring import HUBNESS_AT, Seen, Truth, score_all, score_other
-from retrieval.similarity import SimTiles, Tiles
+from retrieval.similarity import Tiles
 
 if TYPE_CHECKING:
     from retrieval.answers import Settings
@@ -189,18 +189,18 @@ def evaluate(
                 f"{DIRECTIONS[direction]} needs a bank of {wanted}s, {bank.name} is of "
                 f"{bank.side}s; make one with `python -m retrieval bank --side {wanted}`"
             )
-    asking, items = gallery.queries.text_emb, gallery.video_emb
+    space, asking, items = gallery.space, gallery.queries.text_emb, gallery.video_emb
     if direction == "v2t":
         asking, items = items, asking
     settings = settings or Settings()
     settings = settings.validated(len(items), None if bank is None else len(bank))
-    evidence = Evidence(gallery_sims=SimTiles(items, items))
+    evidence = Evidence(gallery_sims=space.tiles(items, items))
     badge = bank_badge(gallery, bank)
     if bank is not None:
         bank_emb = bank.text_emb[: settings.bank_size or len(bank)]
-        evidence = replace(evidence, bank_sims=SimTiles(bank_emb, items))
+        evidence = replace(evidence, bank_sims=space.tiles(bank_emb, items))
     return evaluate_matrices(
-        ProductRows(asking, precise(items)),
+        space.rows(asking, space.items(items)),
         evidence,
         correct=gallery.queries.correct,
         normalisers=normalisers,

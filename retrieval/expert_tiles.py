@@ -12,6 +12,8 @@ import numpy as np
 from retrieval.similarity import Block
 from retrieval.tiles import for_each_tile
 
+TINY = np.finfo(np.float32).tiny
+
 
 class Rows(Protocol):
     """A matrix in a file, as `retrieval.formats` opens it."""
@@ -36,18 +38,18 @@ class ExpertTiles:
         weights: [n, n_experts], not negative.
         video: for every expert [n_videos, dim of the expert]; rows of missing experts may hold
             anything, NaN too.
-        available: [n_videos, n_experts] of 0 and 1.
+        available: [n_videos, n_experts] of 0 and 1, or any weights of the videos' side.
         row_tile: captions of a tile.
         column_tile: videos of a tile; the default takes all of a gallery of benchmark size.
+        bound: no |similarity| is larger; 1 for unit vectors.
 
     Raises:
-        ValueError: shapes that do not fit, or a video without any expert.
+        ValueError: shapes that do not fit, a weight below 0, or a video without any expert.
 
     Source: Liu et al., "Use What You Have: Video Retrieval Using Representations From
     Collaborative Experts", BMVC 2019, section 3.3.
     """
 
-    bound = np.inf
     row_major = True
 
     def __init__(
@@ -58,6 +60,7 @@ class ExpertTiles:
         available: np.ndarray,
         row_tile: int = 512,
         column_tile: int = 4096,
+        bound: float = np.inf,
     ) -> None:
         self.weights = np.ascontiguousarray(weights, dtype=np.float32)
         self.available = np.ascontiguousarray(available, dtype=np.float32)
@@ -71,21 +74,22 @@ class ExpertTiles:
         ):
             if came != expected:
                 raise ValueError(f"{what} is {came}, expected {expected}; embed all with one model")
-        if not np.isin(self.available, (0, 1)).all():
-            raise ValueError("available must be 0 or 1; a count or a weight came")
+        if not (self.available >= 0).all():
+            raise ValueError("available must be 0 or 1, or a weight that is not below 0")
         bare = np.flatnonzero(~self.available.any(axis=1))
         if len(bare):
             raise ValueError(
                 f"video {bare[0]} has no expert at all, so nothing can be compared; leave it out"
             )
-        self.text, self.shape = list(text), (n, n_videos)
+        self.text, self.shape, self.bound = list(text), (n, n_videos), bound
         self.row_tile, self.column_tile = row_tile, column_tile
         self.columns = [
             slice(end - dim, end) for dim, end in zip(dims, np.cumsum(dims), strict=True)
         ]
         self.items = np.zeros((n_videos, sum(dims)), dtype=np.float32)  # zero where missing
         for part, v, there in zip(self.columns, video, self.available.T, strict=True):
-            self.items[there == 1, part] = v[there == 1]
+            has = there > 0
+            self.items[has, part] = v[has] * there[has, None]
 
     def blocks(self, scale: float = 1.0, within: slice | None = None) -> Iterator[Block]:
         """Every tile once, times `scale`; its array is valid until the next one is asked for.
@@ -112,6 +116,7 @@ class ExpertTiles:
                 block, share = (a[: shape[0] * shape[1]].reshape(shape) for a in (tile, mass))
                 np.matmul(weighted, self.items[columns].T, out=block)
                 np.matmul(weights, self.available[columns].T, out=share)
+                np.maximum(share, TINY, out=share)  # 0, not NaN, where nothing is compared
                 np.divide(block, share, out=block)
                 yield rows, columns, block if scale == 1 else np.multiply(block, scale, out=block)
 

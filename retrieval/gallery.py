@@ -1,6 +1,6 @@
 """Videos -> a gallery on disk: embeddings, items, labelled queries; and back, checked.
 
-G/video_emb.npy   [n_gallery, dim] float32 unit rows        G/items.jsonl    one item a row
+G/video_emb.npy   [n_gallery, dim] rows of the encoder      G/items.jsonl    one item a row
 G/query_emb.npy   labelled queries, if there are any        G/queries.jsonl  {id, text, video_id}
 G/media/          posters and playable copies               G/biases/        fitted later
 G/manifest.json   written last: encoder, command, size and SHA-256 of every file
@@ -20,7 +20,7 @@ import numpy as np
 from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
-from retrieval.similarity import unit_rows
+from retrieval.spaces import Space, space_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 FILM_LIBRARY = PROJECT / "precomputed" / "animations"
@@ -37,11 +37,18 @@ class EncoderId:
     digest: str  # SHA-256 of what makes it this encoder: weights and preprocessing
     dim: int  # length of an embedding
     spec: str | None = field(default=None, compare=False)  # what --model was, to load it again
+    experts: tuple[tuple[str, int], ...] = field(default=(), compare=False)  # names, dims; or none
+
+    @property
+    def space(self) -> Space:
+        """What similarity means between its embeddings."""
+        return space_of(self.dim, self.experts)
 
     @classmethod
     def of(cls, encoder: Any, spec: str | None = None) -> "EncoderId":
         """The id of a loaded encoder."""
-        return cls(encoder.name, encoder.digest, encoder.dim, spec or encoder.name)
+        experts = getattr(encoder, "experts", ())
+        return cls(encoder.name, encoder.digest, encoder.dim, spec or encoder.name, experts)
 
     @classmethod
     def external(cls, dim: int, encoder_id: str | None = None) -> "EncoderId":
@@ -71,7 +78,7 @@ class Queries:
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
-    text_emb: np.ndarray  # [n_queries, dim] float32 unit rows
+    text_emb: np.ndarray  # [n_queries, dim] float32, rows of the encoder
     correct: np.ndarray  # [n_queries] int64, the row of the correct video
 
     @cached_property
@@ -94,7 +101,7 @@ class Gallery:
 
     name: str
     path: Path | None  # None for one that lives in memory only
-    video_emb: np.ndarray  # [n_gallery, dim] float32 unit rows
+    video_emb: np.ndarray  # [n_gallery, dim] float32, rows of the encoder
     items: tuple[Item, ...]
     encoder: EncoderId
     queries: Queries | None = None
@@ -102,6 +109,16 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def space(self) -> Space:
+        """What similarity means between its embeddings and those of sentences."""
+        return self.encoder.space
+
+    @property
+    def media(self) -> str:
+        """What is searched, "video" or "audio": how an item is best played."""
+        return self.manifest.get("media", "video")
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -128,6 +145,8 @@ def write_gallery(
     command: str = MAKE,
     media_root: str = ".",
     build: Build | None = None,
+    media: str = "video",
+    half: bool = False,
 ) -> None:
     """Write a gallery, whole or not at all.
 
@@ -142,6 +161,8 @@ def write_gallery(
         command: the command that makes this gallery again.
         media_root: "." for media inside the gallery, "assets:NAME" for the project's assets/NAME.
         build: a build already begun, whose folder holds the media.
+        media: how its items are played, "video" or "audio".
+        half: keep the embeddings in half precision.
 
     Raises:
         GalleryError: rows and items disagree, ids repeat, or a query's video is unknown.
@@ -150,7 +171,7 @@ def write_gallery(
     # Everything is checked before an unfinished folder exists.
     checked = _checked(video_emb, items, encoder, queries, query_emb)
     with contextlib.nullcontext(build) if build else Build(out, command) as build:
-        _write(build, *checked, encoder, media_root)
+        _write(build, *checked, encoder, media_root, media, np.float16 if half else np.float32)
 
 
 def _checked(
@@ -161,7 +182,7 @@ def _checked(
     query_emb: np.ndarray | None,
 ) -> tuple[list[dict[str, Any]], np.ndarray, list[dict[str, Any]] | None, np.ndarray | None]:
     rows = list(items)
-    emb = unit_rows(video_emb, "the video embeddings")
+    emb = encoder.space.checked(video_emb, "the video embeddings")
     if len(emb) != len(rows):
         raise GalleryError(
             f"there are {len(emb):,} embeddings and {len(rows):,} items; give one item a row"
@@ -171,7 +192,7 @@ def _checked(
     ids = check_ids(rows, "item")
     if not queries:
         return rows, emb, None, None
-    text_emb = unit_rows(query_emb, "the query embeddings")
+    text_emb = encoder.space.checked(query_emb, "the query embeddings")
     if text_emb.shape != (len(queries), encoder.dim):
         raise GalleryError(
             f"query embeddings have shape {text_emb.shape}, expected "
@@ -192,11 +213,13 @@ def _write(
     query_emb: np.ndarray | None,
     encoder: EncoderId,
     media_root: str,
+    media: str,
+    dtype: type,
 ) -> None:
-    files.write_npy(build.folder / "video_emb.npy", emb)
+    files.write_npy(build.folder / "video_emb.npy", emb.astype(dtype, copy=False))
     files.write_jsonl(build.folder / "items.jsonl", rows)
     if queries:
-        files.write_npy(build.folder / "query_emb.npy", query_emb)
+        files.write_npy(build.folder / "query_emb.npy", query_emb.astype(dtype, copy=False))
         files.write_jsonl(build.folder / "queries.jsonl", queries)
     root = media_folder(media_root, build.folder)
     for row in rows:  # before it is finished, not when someone opens it
@@ -208,6 +231,7 @@ def _write(
         "dim": encoder.dim,
         "encoder": asdict(encoder),
         "media_root": media_root,
+        "media": media,
     }
     build.finish("gallery", about)
 
@@ -243,7 +267,7 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
     path = Path(path)
     manifest = files.read_manifest(path, "gallery", MAKE, verify)
     encoder = read_encoder_id(manifest, path)
-    emb = read_unit_rows(path, "video_emb.npy", manifest, encoder.dim)
+    emb = read_emb(path, "video_emb.npy", manifest, encoder)
     rows = _read_rows(path, "items.jsonl", manifest)
     if len(rows) != len(emb):
         raise GalleryError(f"{path} has {len(emb)} embeddings and {len(rows)} items; make it again")
@@ -253,37 +277,43 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
     items = tuple(_item(row, resolve) for row in rows)
     queries = None
     if "queries.jsonl" in manifest["files"]:
-        queries = _read_queries(
-            path, manifest, encoder.dim, {r["id"]: n for n, r in enumerate(rows)}
-        )
+        queries = _read_queries(path, manifest, encoder, {r["id"]: n for n, r in enumerate(rows)})
     return Gallery(path.resolve().name, path, emb, items, encoder, queries, manifest)
 
 
 def read_encoder_id(manifest: dict[str, Any], path: Path) -> EncoderId:
     """The encoder that a manifest names."""
     try:
-        encoder = EncoderId(**manifest["encoder"])
-    except (KeyError, TypeError) as error:
+        named = dict(manifest["encoder"])
+        experts = tuple((name, dim) for name, dim in named.pop("experts", ()))
+        encoder = EncoderId(**named, experts=experts)
+    except (KeyError, TypeError, ValueError) as error:
         raise GalleryError(f"{path}: its manifest names no encoder; make it again") from error
-    texts = (encoder.name, encoder.digest, encoder.spec or "")
-    if not all(isinstance(text, str) for text in texts) or not isinstance(encoder.dim, int):
+    texts = (encoder.name, encoder.digest, encoder.spec or "", *(name for name, _ in experts))
+    dims = (encoder.dim, *(dim for _, dim in experts))
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(dim, int) and dim > 0 for dim in dims)
+        and (not experts or sum(dims[1:]) + len(experts) == encoder.dim)
+    ):
         raise GalleryError(f"{path}: its manifest names no encoder; make it again")
     return encoder
 
 
-def read_unit_rows(path: Path, name: str, manifest: dict[str, Any], dim: int) -> np.ndarray:
-    """Read an array of a gallery or querybank: checksum, dimension, finite unit rows."""
+def read_emb(path: Path, name: str, manifest: dict[str, Any], encoder: EncoderId) -> np.ndarray:
+    """Read an array of a gallery or querybank: checksum, dimension, rows of its encoder."""
     known = manifest["files"].get(name)
     if known is None:
         raise GalleryError(f"{path}: its manifest names no {name}; make it again")
     emb = formats.read_npy(path / name, known["sha256"], f"{path}: {name}")
-    if emb.ndim != 2 or emb.shape[1] != dim or len(emb) == 0:
-        raise GalleryError(f"{path}: {name} has shape {emb.shape}, expected [n, {dim}]")
+    if emb.ndim != 2 or emb.shape[1] != encoder.dim or len(emb) == 0:
+        raise GalleryError(f"{path}: {name} has shape {emb.shape}, expected [n, {encoder.dim}]")
     lengths = np.sqrt(np.einsum("ij,ij->i", emb, emb, dtype=np.float64))
-    if emb.dtype == np.float32 and np.all(np.abs(lengths - 1) < 1e-3):
+    is_unit = encoder.space.dot_product and np.all(np.abs(lengths - 1) < 1e-3)
+    if emb.dtype == np.float32 and is_unit:
         emb = np.ascontiguousarray(emb)
     else:
-        emb = unit_rows(emb, f"{path}: {name}")
+        emb = encoder.space.checked(emb, f"{path}: {name}")
     emb.flags.writeable = False
     return emb
 
@@ -345,10 +375,10 @@ def _item(row: dict[str, Any], resolve: _Resolver) -> Item:
 
 
 def _read_queries(
-    path: Path, manifest: dict[str, Any], dim: int, item_rows: dict[str, int]
+    path: Path, manifest: dict[str, Any], encoder: EncoderId, item_rows: dict[str, int]
 ) -> Queries:
     rows = _read_rows(path, "queries.jsonl", manifest)
-    emb = read_unit_rows(path, "query_emb.npy", manifest, dim)
+    emb = read_emb(path, "query_emb.npy", manifest, encoder)
     if len(rows) != len(emb):
         raise GalleryError(f"{path} has {len(emb)} query embeddings, {len(rows)} queries")
     check_ids(rows, "query")

@@ -1,6 +1,6 @@
 """Captions -> a querybank on disk, and the biases that are fitted with it.
 
-B/bank_emb.npy   [n_bank, dim] float32 unit rows, in a random order so that a head is a sample
+B/bank_emb.npy   [n_bank, dim] rows of the encoder, in a random order so that a head is a sample
 B/captions.jsonl {"text"} a row            B/manifest.json   written last, as in a gallery
 G/biases/*.npz   one fitted bias each, with the digests of all that it was fitted on
 """
@@ -19,9 +19,8 @@ import numpy as np
 from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
-from retrieval.gallery import EncoderId, Gallery, read_encoder_id, read_unit_rows
+from retrieval.gallery import EncoderId, Gallery, read_emb, read_encoder_id
 from retrieval.normalisers import Bias, Updatable
-from retrieval.similarity import unit_rows
 
 MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
 SMALL_BANK = 500  # captions; below, estimates are noisy
@@ -36,7 +35,7 @@ class Querybank:
     name: str
     path: Path | None  # None for one that lives in memory only
     captions: tuple[str, ...]
-    text_emb: np.ndarray  # [n_bank, dim] float32 unit rows
+    text_emb: np.ndarray  # [n_bank, dim] float32, rows of the encoder
     encoder: EncoderId
     manifest: dict[str, Any] = field(default_factory=dict)
     side: str = "text"  # what the rows embed: "text", or "video" to normalise video-to-text
@@ -103,7 +102,7 @@ def write_querybank(
         GalleryError: rows and captions disagree.
         ValueError: a row is NaN, infinite or zero (named).
     """
-    emb = unit_rows(text_emb, "the bank embeddings")
+    emb = encoder.space.checked(text_emb, "the bank embeddings")
     if emb.shape[1] != encoder.dim:
         raise GalleryError(f"bank embeddings have dim {emb.shape[1]}, expected {encoder.dim}")
     if captions is None:
@@ -154,7 +153,7 @@ def open_querybank(path: str | Path, verify: bool = False) -> Querybank:
     path = Path(path)
     manifest = files.read_manifest(path, "querybank", MAKE, verify)
     encoder = read_encoder_id(manifest, path)
-    emb = read_unit_rows(path, "bank_emb.npy", manifest, encoder.dim)
+    emb = read_emb(path, "bank_emb.npy", manifest, encoder)
     known = manifest["files"].get("captions.jsonl")
     if known is None or files.sha256_file(path / "captions.jsonl") != known["sha256"]:
         raise GalleryError(f"{path}: captions.jsonl is damaged; make the bank again")

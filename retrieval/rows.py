@@ -68,6 +68,33 @@ class ProductRows:
         return (queries @ self.gallery_emb.T).astype(np.float32, copy=False)
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedRows:
+    """One product over another, as rows: of experts' embeddings times weights, and of the weights.
+
+    Both arrays hold such embeddings side by side and then the weights, `n_weights` of them.
+    """
+
+    query_emb: np.ndarray
+    gallery_emb: np.ndarray
+    n_weights: int
+    dtype: ClassVar[np.dtype] = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m): queries by gallery items."""
+        return len(self.query_emb), len(self.gallery_emb)
+
+    def read_rows(self, start: int, stop: int) -> np.ndarray:
+        """Made when asked for, in the precision of the gallery; float32, 0 without any weight."""
+        queries = self.query_emb[start:stop].astype(self.gallery_emb.dtype, copy=False)
+        head = queries.shape[1] - self.n_weights
+        sims = queries[:, :head] @ self.gallery_emb[:, :head].T
+        mass = queries[:, head:] @ self.gallery_emb[:, head:].T
+        sims /= np.maximum(mass, np.finfo(mass.dtype).tiny, out=mass)
+        return sims.astype(np.float32, copy=False)
+
+
 def precise(emb: np.ndarray) -> np.ndarray:
     """Embeddings in double precision where that costs nothing to speak of."""
     return emb.astype(np.float64) if emb.size <= FLOAT64_CELLS else emb

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrieval import metrics
 from retrieval.normalisers import Bias, Evidence, Normaliser, normalise
-from retrieval.rows import ProductRows, Progress, Rows, chunks, slices
+from retrieval.rows import ProductRows, Progress, Rows, WeightedRows, chunks, slices
 from retrieval.similarity import check_sims
 
 HUBNESS_AT = (1, 10)  # places that count towards hubness: what is seen first, and a first page
@@ -194,7 +194,8 @@ def _parts(rows: Rows, queries: np.ndarray) -> Iterator[tuple[slice, Any, np.nda
     else is best read few rows at a time, by those who look at them.
     """
     strides = getattr(rows, "strides", (1, 1))
-    if isinstance(getattr(rows, "whole", rows), ProductRows) or strides[0] < strides[1]:
+    made = isinstance(getattr(rows, "whole", rows), ProductRows | WeightedRows)
+    if made or strides[0] < strides[1]:
         for at, sims in chunks(rows, queries):
             yield at, sims, None
         return

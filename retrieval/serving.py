@@ -2,7 +2,7 @@
 
 Every format holds, in the gallery's order, `id`, `bias` (float32, mean zero: subtract it from the
 similarity) and, where the normaliser has a gate, `active` (bool: this item opens it), and `about`:
-what the bias was fitted on, and the constants of `folding.py`.
+what the bias was fitted on, and where similarity is an inner product the constants of `folding.py`.
 
 .parquet  columns; `about` as JSON under the key "hublens" of the file's metadata
 .csv      columns; `about` in OUT.csv.about.json          .json  {"about", "id", "bias", "active"}
@@ -24,7 +24,6 @@ from retrieval.folding import Folding
 from retrieval.gallery import Gallery
 from retrieval.normalisers import Bias, Evidence, check_searchable, parse_spec, spec_of
 from retrieval.querybank import Querybank, fitted_on
-from retrieval.similarity import SimTiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,8 @@ def fit_for_serving(
     _check(bank, gallery, "text")
     captions = bank.head(bank_size or len(bank))
     chosen = parse_spec(normaliser, beta=beta, k=k)
-    tiles = {"bank_sims": SimTiles(captions.text_emb, gallery.video_emb)}
+    space = gallery.space
+    tiles = {"bank_sims": space.tiles(captions.text_emb, gallery.video_emb)}
     if chosen.additive and "gallery_bank" in chosen.needs:
         if gallery_bank is None:
             raise SettingsError(
@@ -75,26 +75,26 @@ def fit_for_serving(
             )
         _check(gallery_bank, gallery, "video")
         others = gallery_bank.text_emb
-        tiles["gallery_bank_sims"] = SimTiles(others, gallery.video_emb)
-        tiles["bank_gallery_bank_sims"] = SimTiles(captions.text_emb, others)
+        tiles["gallery_bank_sims"] = space.tiles(others, gallery.video_emb)
+        tiles["bank_gallery_bank_sims"] = space.tiles(captions.text_emb, others)
     else:
         check_searchable(chosen.name)
         if "gallery" in chosen.needs:
-            tiles["gallery_sims"] = SimTiles(gallery.video_emb, gallery.video_emb)
+            tiles["gallery_sims"] = space.tiles(gallery.video_emb, gallery.video_emb)
     bias = chosen.fit(Evidence(**tiles))
     if bias.states is not None:
         raise SettingsError(
             f"{chosen.title} has {len(bias.states)} biases, one for each state of its gates, and "
             "one number per item cannot hold them; take dualis"
         )
-    folding = Folding(bias, gallery.video_emb.shape[1])
-    about = {
+    about: dict[str, Any] = {}
+    if space.dot_product:  # else there is no inner product to fold the bias into
+        folding = Folding(bias, gallery.video_emb.shape[1])
+        about = {"dim": folding.dim, "c": folding.c, "length": folding.length}
+    about |= {
         "format": files.FORMAT_VERSION,
         "command": command,
         "n_items": len(gallery),
-        "dim": folding.dim,
-        "c": folding.c,
-        "length": folding.length,
         "mean": float(bias.values.mean(dtype=np.float64)),
         "gated": bias.active is not None,
         "normaliser": spec_of(chosen),

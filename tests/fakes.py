@@ -8,9 +8,11 @@ import numpy as np
 from retrieval.engine import Engine
 from retrieval.gallery import EncoderId, Gallery, open_gallery, write_gallery
 from retrieval.querybank import Querybank, open_querybank, write_querybank
+from retrieval.spaces import WeightedExperts
 
 WORDS = ["red", "blue", "green", "dog", "cat", "bird", "runs", "flies", "sleeps", "on", "the"]
 WORDS += ["beach", "street", "roof", "at", "night"]
+EXPERTS = (("audio", 5), ("ocr", 4), ("rgb.clip.0", 7))  # of the fake network of experts
 CONTEXT = 20  # words that the fake encoder says it reads
 
 
@@ -106,3 +108,67 @@ def make_engine(folder: Path, n: int = 30, n_bank: int = 50, **options) -> Engin
     return Engine(
         make_gallery(folder, n, encoder), make_bank(folder, n_bank, encoder), encoder, **options
     )
+
+
+class FakeExperts:
+    """Some experts, each with vectors of its own for words; a word's letters weigh them."""
+
+    dot_product = False
+    n_frames = 2
+
+    def __init__(
+        self, name: str = "fake-experts", experts: tuple[tuple[str, int], ...] = EXPERTS
+    ) -> None:
+        self.name, self.experts = name, experts
+        self.space = WeightedExperts(experts)
+        self.dim = self.space.dim
+        self.digest = hashlib.sha256(f"{name}:{experts}".encode()).hexdigest()
+        self._of = [FakeEncoder(f"{name}-{expert}", dim) for expert, dim in experts]
+
+    def encode_text(self, texts: list[str]) -> np.ndarray:
+        emb = [each.encode_text(texts) for each in self._of]
+        letters = [[text.count(letter) for letter in "easot"[: len(emb)]] for text in texts]
+        weights = np.exp(np.array(letters) / 2)
+        return self.space.row(emb, weights / weights.sum(axis=1, keepdims=True))
+
+    def unknown_words(self, text: str) -> list[str]:
+        return self._of[0].unknown_words(text)
+
+    def truncated_at(self, text: str) -> str | None:
+        return self._of[0].truncated_at(text)
+
+
+def make_expert_engine(
+    folder: Path,
+    n: int = 30,
+    n_bank: int = 50,
+    experts: tuple[tuple[str, int], ...] = EXPERTS,
+    media: str = "video",
+) -> Engine:
+    """An engine whose similarity is a mean over experts; of every second video one is missing.
+
+    Args:
+        folder: where folder/"gallery" and folder/"gallery-bank" are written.
+        n: items, each with a labelled query.
+        n_bank: captions.
+        experts: names and dims; one alone is never missing.
+        media: "video" or "audio".
+    """
+    encoder = FakeExperts(experts=experts)
+    captions = sentences(n, seed=1)
+    text_emb = encoder.encode_text(captions)
+    rng = np.random.default_rng(1)
+    video_emb = text_emb + 0.2 * rng.standard_normal(text_emb.shape)
+    weights = np.ones((n, len(experts)))
+    if len(experts) > 1:
+        weights[np.arange(0, n, 2), np.arange(0, n, 2) // 2 % len(experts)] = 0
+    video_emb[:, encoder.space.head :] = weights
+    items = [{"id": f"v{row}", "caption": text} for row, text in enumerate(captions)]
+    queries = [
+        {"id": f"q{row}", "text": text, "video_id": f"v{row}"} for row, text in enumerate(captions)
+    ]
+    path, about = folder / "gallery", EncoderId.of(encoder)
+    write_gallery(path, video_emb, items, about, queries, text_emb, "make g", media=media)
+    bank = sentences(n_bank, seed=2)
+    write_querybank(folder / "gallery-bank", encoder.encode_text(bank), bank, about, "make b")
+    return Engine(open_gallery(path), open_querybank(folder / "gallery-bank"), encoder)

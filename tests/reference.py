@@ -441,3 +441,23 @@ def ratio_margin_scores(m: Matrices, neighbours: int) -> np.ndarray:
     query = [_mean(_top(row, neighbours)) for row in sims]
     item = [_mean(_top(column, neighbours)) for column in bank.T]
     return _each(sims, lambda i, j: sims[i, j] / ((query[i] + item[j]) / 2))
+
+
+def weighted_experts_by_definition(
+    query_emb: np.ndarray, item_emb: np.ndarray, dims: list[int]
+) -> np.ndarray:
+    """Mean over experts of inner products, by the product of both sides' weights; 0 without any.
+
+    Rows are the experts' embeddings side by side, then a weight for each.
+    """
+    out = np.zeros((len(query_emb), len(item_emb)))
+    ends = np.cumsum(dims)
+    for i, x in enumerate(np.asarray(query_emb, dtype=np.float64)):
+        for j, y in enumerate(np.asarray(item_emb, dtype=np.float64)):
+            total = mass = 0.0
+            for m, (end, dim) in enumerate(zip(ends, dims, strict=True)):
+                weight = x[ends[-1] + m] * y[ends[-1] + m]
+                total += weight * sum(x[k] * y[k] for k in range(end - dim, end))
+                mass += weight
+            out[i, j] = total / mass if mass > 0 else 0.0
+    return out

@@ -158,7 +158,7 @@ def test_large_galleries_are_answered_like_small_ones(rng, monkeypatch, right):
         monkeypatch.setattr("retrieval.rows.FLOAT64_CELLS", bound)
         engine = Engine(gallery, bank)
         answers.append([engine.rank(query_id=name, settings=settings).to_dict() for name in names])
-        assert engine._emb.dtype == (np.float32 if bound < emb.size else np.float64)
+        assert engine._items.dtype == (np.float32 if bound < emb.size else np.float64)
     assert answers[0] == answers[1]
     sims = text_emb @ emb.T
     for answer, row in zip(answers[0], sims, strict=True):

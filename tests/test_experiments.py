@@ -16,7 +16,7 @@ from made_trees import make_tree  # noqa: E402
 from retrieval import experiments  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.features import read_dict  # noqa: E402
-from retrieval.encoders.trained import TrainedExperts  # noqa: E402
+from retrieval.encoders.trained import from_checkpoint  # noqa: E402
 from retrieval.errors import FileError, ModelError, QueryError, SettingsError  # noqa: E402
 from retrieval.experiments import RESULT, Library, run, taught  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
@@ -240,19 +240,24 @@ def test_an_encoder_of_typed_sentences_has_the_networks_own_similarities(library
     recipe = get_expert_recipe("animations-ce")
     clips, test = library.clips(recipe, "train"), library.clips(recipe, "test")
     checkpoint = runs / "animations-ce" / "seed-0" / BEST
-    encoder = TrainedExperts(checkpoint, Stored(clips))
-    text = encoder.encode_text(["3", "71", "9"])
-    video = encoder.encode_clips(test)
-    sims = encoder.sims(text, video)
+    encoder = from_checkpoint(checkpoint, Stored(clips))
+    space = encoder.space
+    text = space.checked(encoder.encode_text(["3", "71", "9"]), "text")
+    video = space.checked(encoder.encode_clips(test), "video")
+    sims = space.rows(text, space.items(video)).read_rows(0, 3)
     expected = similarities(trained(checkpoint), clips, np.array([3, 71, 9]), test)
     np.testing.assert_allclose(sims, expected, atol=1e-5)
+    np.testing.assert_allclose(space.tiles(text, video).matrix(), expected, atol=1e-5)
     for column in range(len(test)):
-        shares = encoder.shares(text, video, 1, column)
-        assert sum(weight for weight, _ in shares.values()) == pytest.approx(1)
-        assert sum(w * s for w, s in shares.values()) == pytest.approx(sims[1, column], abs=1e-5)
-        assert set(shares) == {e for e, there in test.available.items() if there[column]}
+        weights, shares = space.shares(text[1], video[column])
+        assert weights.sum() == pytest.approx(1)
+        assert weights @ shares == pytest.approx(expected[1, column], abs=1e-5)
+        there = {e for e, there in test.available.items() if there[column]}
+        assert {e for e, weight in zip(space.experts, weights, strict=True) if weight} == there
     with pytest.raises(QueryError, match="no word of '-1' is known"):
         encoder.encode_text(["-1"])
+    with pytest.raises(ModelError, match="compares expert features of a video, not its frames"):
+        encoder.encode_videos([np.zeros((1, 4, 4, 3), np.uint8)])
 
 
 def test_encoders_of_other_tokens_or_without_embeddings_are_refused(library, runs):
@@ -263,7 +268,7 @@ def test_encoders_of_other_tokens_or_without_embeddings_are_refused(library, run
     ):
         run(name, 0, library, runs, epochs=2, save_every=0, keep_sims=False)
         with pytest.raises(ModelError, match=message):
-            TrainedExperts(runs / name / "seed-0" / BEST, stored)
+            from_checkpoint(runs / name / "seed-0" / BEST, stored)
 
 
 # ---- commands ------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_torch_and_tiles_agree(rng):
         (lambda t, w, v, a: (t, w, v[:2], a), "video is .*embed all with one model"),
         (lambda t, w, v, a: ([x[:5] for x in t], w, v, a), "text is"),
         (lambda t, w, v, a: (t, w, v, a * 0), "video 0 has no expert at all"),
-        (lambda t, w, v, a: (t, w, v, a * 0.5), "available must be 0 or 1"),
+        (lambda t, w, v, a: (t, w, v, -a), "available must be 0 or 1, or a weight"),
     ],
 )
 def test_what_does_not_fit_is_refused(rng, spoil, message):

@@ -35,6 +35,7 @@ FLOORS = {
     "retrieval.configs": 1,
     "retrieval.formats": 1,
     "retrieval.rows": 1,
+    "retrieval.spaces": 1,
     "retrieval.scoring": 1,
     "retrieval.official": 1,
     "retrieval.building": 1,

@@ -49,13 +49,12 @@ def choose_for(
 ) -> "Choice":
     """A choice by the bank alone."""
     from retrieval.choosing import choose
-    from retrieval.similarity import SimTiles
 
     if bank is None:
         raise SettingsError("--choose needs a querybank; make one with `python -m retrieval bank`")
     bank.check_fits(gallery)
     items = gallery.video_emb if direction == "t2v" else gallery.queries.text_emb
-    return choose(SimTiles(bank.text_emb[: bank_size or len(bank)], items))
+    return choose(gallery.space.tiles(bank.text_emb[: bank_size or len(bank)], items))
 
 
 def chosen_device(name: str) -> str:

@@ -70,6 +70,11 @@ def run(args: argparse.Namespace) -> int:
             f"a bias is fitted on a querybank, and there is no {gallery.name}-bank beside the "
             "gallery; give one with --bank, made by `python -m retrieval bank`"
         )
+    if args.faiss is not None and not gallery.space.dot_product:
+        raise SettingsError(
+            f"--faiss needs an inner product, and gallery {gallery.name} compares by the experts "
+            f"of {gallery.encoder.name}; write --out and subtract the bias from its similarities"
+        )
     bank = open_querybank(bank_path)
     if args.choose:
         from retrieval.choosing import choice_lines

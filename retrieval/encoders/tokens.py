@@ -31,6 +31,14 @@ class TokenEncoder(Protocol):
         """The same for many at once."""
         ...
 
+    def n_tokens(self, text: str) -> int:
+        """Tokens that the words of a text become, its end not counted."""
+        ...
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words that it has no token of its own for, in their order; none where it knows all."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write what `load_tokens` needs."""
         ...
@@ -42,6 +50,14 @@ class _OneByOne:
     def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
         """The tokens of each."""
         return [self.encode(caption) for caption in captions]
+
+    def n_tokens(self, text: str) -> int:
+        """One for each word."""
+        return len(words_of(text))
+
+    def unknown_words(self, text: str) -> list[str]:
+        """There are none."""
+        return []
 
 
 class WordVectors(_OneByOne):
@@ -60,6 +76,14 @@ class WordVectors(_OneByOne):
     def look_up(self, words: Sequence[str]) -> np.ndarray:
         """[n_known, dim]; none is a possible answer here."""
         return self.vectors[[self._place[word] for word in words if word in self._place]]
+
+    def n_tokens(self, text: str) -> int:
+        """One for each known word."""
+        return len(self.look_up(words_of(text)))
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words without a vector."""
+        return [word for word in dict.fromkeys(words_of(text)) if word not in self._place]
 
     def save(self, folder: Path) -> None:
         """Write words and vectors."""
@@ -116,6 +140,14 @@ class ClipTokens:
     def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
         """The same for many at once."""
         return self.encoder.encode_tokens(captions)
+
+    def n_tokens(self, text: str) -> int:
+        """Parts of words."""
+        return len(self.encode(text)) - 1
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words that no training caption had."""
+        return self.encoder.unknown_words(text)
 
     def save(self, folder: Path) -> None:
         """Write which model it is and the digest it must have."""

@@ -1,104 +1,250 @@
-"""A checkpoint of the expert family and what makes tokens of captions -> an encoder of queries.
+"""A network of the expert family and what makes tokens of captions -> an encoder of queries.
 
-Embeddings are a dict of arrays, item axis first: one for each expert, and of captions the weights
-of the experts, of videos which they have. Only `sims` says what similarity means.
+A row is the embeddings of all experts side by side, then their weights: of a caption the mixture of
+experts, of a video 1 where it has the expert and 0 where it lacks it (see `retrieval.spaces`).
+
+M/experts.json         name, network, tokens of a sentence, and where what makes them lies:
+M/tokens/ or M/../NAME
+M/experts.safetensors  weights, in half precision
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import re
+import shutil
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from retrieval import checkpoint
-from retrieval.encoders.tokens import TokenEncoder
+from retrieval.encoders.tokens import TokenEncoder, load_tokens
 from retrieval.errors import ModelError, QueryError
-from retrieval.expert_tiles import ExpertTiles
+from retrieval.files import read_json, sha256_file, write_json
+from retrieval.models import CEConfig, CENet, Expert, build, from_official, load_weights
+from retrieval.spaces import WeightedExperts
 from retrieval.training.expert_clips import ExpertClips, caption_tokens, embed_videos
 from retrieval.training.expert_recipes import get_expert_recipe
-from retrieval.training.experts_trainer import read_checkpoint, trained
+from retrieval.training.experts_trainer import read_checkpoint
 
-Embeddings = Mapping[str, np.ndarray]
-WEIGHTS, AVAILABLE = "weights", "available"
+SETTINGS, WEIGHTS, TOKENS = "experts.json", "experts.safetensors", "tokens"
+_BATCH = 512  # sentences at a time
 
 
 class TrainedExperts:
-    """Embeds typed sentences, and videos from their expert features."""
+    """Embeds typed sentences, and videos from their expert features; computes on the CPU."""
 
     dot_product = False  # a video's experts decide how much each of the caption's counts
+    n_frames = 1  # frames are not what it takes
 
-    def __init__(self, path: Path, tokens: TokenEncoder) -> None:
-        """Load it, on the CPU.
+    def __init__(
+        self, model: CENet, tokens: TokenEncoder, name: str, n_words: int, tokens_digest: str = ""
+    ) -> None:
+        """Put a network to use.
 
         Args:
-            path: checkpoint of a recipe's run.
+            model: with its weights.
             tokens: of the text feature that it was trained on.
+            name: short name for people.
+            n_words: tokens that are taken of a sentence.
+            tokens_digest: SHA-256 of what makes the tokens what they are.
 
         Raises:
-            ModelError: the checkpoint is no recipe's, was trained on other tokens, or has no
-                embedding for each expert.
+            ModelError: the network has no embedding for each expert, or compares otherwise.
         """
-        config = read_checkpoint(path)["config"]
-        if "recipe" not in config:
-            raise ModelError(f"{Path(path).name} is not of a recipe; train one by its name")
-        self.name = config["recipe"]
-        recipe = get_expert_recipe(self.name)
-        self.model, self.tokens, self.n_words = trained(path), tokens, recipe.n_words
-        self.experts = self.model.config.names
-        if self.model.config.concat_experts:
-            raise ModelError(f"{self.name} has no embedding for each expert; take another recipe")
-        if tokens.name != recipe.text:
+        config = model.config
+        if config.concat_experts or config.concat_mix_experts:
+            raise ModelError(f"{name} has no embedding for each expert; take another recipe")
+        if config.keep_missing_modalities:
             raise ModelError(
-                f"{self.name} was trained on the text feature {recipe.text}, got {tokens.name}; "
-                "give its text encoder"
+                f"{name} sums over experts that a video lacks, which is not served; train it "
+                "without keep_missing_modalities"
             )
-        self.digest = checkpoint.digest(self.model.state_dict(), config["model"])
+        model.checks_input = False
+        self.model, self.tokens, self.name, self.n_words = model.eval(), tokens, name, n_words
+        self.digest = checkpoint.digest(
+            model.state_dict(), {"n_words": n_words, "tokens": tokens_digest, **_plain(config)}
+        )
+        text = self._embed_text([np.zeros((1, config.text_dim), np.float32)])[0]
+        self.experts = tuple((name, text[name].shape[1]) for name in config.names)
+        self.space = WeightedExperts(self.experts)
+        self.dim = self.space.dim
 
-    @torch.no_grad()
-    def encode_text(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Embed sentences.
-
-        Returns:
-            expert -> [n, dim] unit rows, and "weights" [n, n_experts] in the order of `experts`.
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        """Embed sentences: [n, dim].
 
         Raises:
             QueryError: nothing of a sentence is known.
         """
-        rows = self.tokens.encode_all(list(texts))
-        for text, tokens in zip(texts, rows, strict=True):
-            if len(tokens) == 0:
-                raise QueryError(f"no word of {text[:60]!r} is known; use other words")
+        if isinstance(texts, str):
+            raise ValueError(f"give a list of sentences, got one string {texts[:20]!r}")
+        parts = [np.zeros((0, self.dim), np.float32)]
+        for start in range(0, len(texts), _BATCH):
+            some = list(texts[start : start + _BATCH])
+            rows = self.tokens.encode_all(some)
+            for text, tokens in zip(some, rows, strict=True):
+                if len(tokens) == 0:
+                    raise QueryError(f"no word of {text[:60]!r} is known; use other words")
+            parts.append(self._row(*self._embed_text(rows)))
+        return np.concatenate(parts)
+
+    def encode_videos(self, videos: Any) -> np.ndarray:
+        """Frames are not enough: refused."""
+        raise ModelError(
+            f"{self.name} compares expert features of a video, not its frames; choose "
+            "animations-clip to embed a video"
+        )
+
+    def encode_clips(self, clips: ExpertClips) -> np.ndarray:
+        """Embed videos by their features: [n, dim]."""
+        return self._row(*embed_videos(self.model, clips))
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of the text that have no token."""
+        return self.tokens.unknown_words(text)
+
+    def truncated_at(self, text: str) -> str | None:
+        """The first word whose token is not taken; None if all are."""
+        words, room = text.split(), self.n_words
+        if self.tokens.n_tokens(text) <= room:
+            return None
+        n_tokens = [self.tokens.n_tokens(" ".join(words[:n])) for n in range(1, len(words) + 1)]
+        n_kept = bisect(n_tokens, room)
+        return words[n_kept] if n_kept < len(words) else None
+
+    @torch.no_grad()
+    def _embed_text(self, rows: list[np.ndarray]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         taken = caption_tokens([np.asarray(each, np.float32) for each in rows], self.n_words)
         emb, weights = self.model.embed_text(taken.take(torch.arange(len(rows)))[:, None])
-        found = {name: emb[name][:, 0].numpy() for name in self.experts}
-        return {**found, WEIGHTS: weights[:, 0].numpy()}
+        return {name: one[:, 0] for name, one in emb.items()}, weights[:, 0]
 
-    def encode_clips(self, clips: ExpertClips) -> dict[str, np.ndarray]:
-        """Embed videos by their features: expert -> [n, dim], and "available" [n, n_experts]."""
-        emb, available = embed_videos(self.model, clips)
-        return {**{name: emb[name].numpy() for name in self.experts}, AVAILABLE: available.numpy()}
+    def _row(self, emb: dict[str, torch.Tensor], weights: torch.Tensor) -> np.ndarray:
+        return self.space.row([emb[name].numpy() for name, _ in self.experts], weights.numpy())
 
-    def sims(self, text: Embeddings, video: Embeddings) -> np.ndarray:
-        """[n, n_videos] similarities: the weighted mean over the experts that a video has."""
-        return ExpertTiles(
-            [text[name] for name in self.experts],
-            text[WEIGHTS],
-            [video[name] for name in self.experts],
-            video[AVAILABLE],
-        ).matrix()
 
-    def shares(
-        self, text: Embeddings, video: Embeddings, row: int, column: int
-    ) -> dict[str, tuple[float, float]]:
-        """Why a caption and a video match: expert -> its weight for this video, and its similarity.
+# ---- a run's checkpoint --------------------------------------------------------------------------
 
-        Weights of the experts that the video has sum to one, and the weighted sum of similarities
-        is that of `sims`; those of missing experts are left out.
-        """
-        weights = text[WEIGHTS][row] * video[AVAILABLE][column]
-        weights = weights / weights.sum()
-        return {
-            name: (float(weights[i]), float(text[name][row] @ video[name][column]))
-            for i, name in enumerate(self.experts)
-            if video[AVAILABLE][column, i]
-        }
+
+def from_checkpoint(path: Path, tokens: TokenEncoder) -> TrainedExperts:
+    """An encoder of a run's checkpoint, in full precision.
+
+    Args:
+        path: as `python -m retrieval train` writes it, of a recipe or of an official config.
+        tokens: of the text feature that it was trained on.
+
+    Raises:
+        ModelError: no such checkpoint, or it was trained on another text feature.
+    """
+    name, config, text, n_words, weights = _described(path)
+    _check_tokens(name, text, tokens)
+    model = build(config)
+    load_weights(model, weights)
+    return TrainedExperts(model, tokens, name, n_words)
+
+
+def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
+    """A run's checkpoint -> a folder that `get_encoder` loads; weights in half precision.
+
+    Args:
+        path: checkpoint of a run.
+        tokens: folder of the live text encoder, as `animations --experts` writes it. A copy goes
+            beside `out`, for other networks to share; into it where another of the name is there.
+        out: the folder to make, whose name is the encoder's.
+    """
+    _, config, text, n_words, weights = _described(path)
+    loaded = load_tokens(tokens)
+    _check_tokens(out.name, text, loaded)
+    own, beside = out / TOKENS, out.parent / text
+    loaded.save(own)
+    if not beside.exists():
+        own.replace(beside)
+    elif _sum(beside) == _sum(own):
+        shutil.rmtree(own)
+    place = TOKENS if own.exists() else f"../{text}"
+    checkpoint.write_weights(out / WEIGHTS, weights)
+    about = {"name": out.name, "n_words": n_words, "tokens": place, "model": _plain(config)}
+    write_json(out / SETTINGS, about)
+    return load_experts(out)
+
+
+def _described(path: Path) -> tuple[str, CEConfig, str, int, dict[str, torch.Tensor]]:
+    """Name, network, text feature, tokens of a caption and weights of a run's checkpoint."""
+    state = read_checkpoint(path)
+    config = state["config"]
+    if "recipe" in config:
+        recipe = get_expert_recipe(config["recipe"])
+        found = config["recipe"], _config(config["model"]), recipe.text, recipe.n_words
+    else:
+        try:
+            network = from_official(config)
+            read = config["experts"]["text_feat"], config["data_loader"]["args"]["max_tokens"]
+            found = Path(path).stem, network, read[0], int(read[1]["text"])
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"{Path(path).name} does not tell the network and its text feature; give a "
+                "checkpoint of `python -m retrieval train`"
+            ) from error
+    if not isinstance(found[1], CEConfig):
+        raise ModelError(f"{found[0]} embeds nothing of its own; index the features themselves")
+    return *found, state["state_dict"]
+
+
+def _check_tokens(name: str, text: str, tokens: TokenEncoder) -> None:
+    if tokens.name != text:
+        raise ModelError(
+            f"{name} was trained on the text feature {text}, got {tokens.name}; give its text "
+            "encoder"
+        )
+
+
+# ---- a folder ------------------------------------------------------------------------------------
+
+
+def load_experts(folder: Path) -> TrainedExperts:
+    """The encoder of a folder; who asks again gets the same one.
+
+    Raises:
+        ModelError: something is missing, damaged, or of another network.
+    """
+    settings = Path(folder).resolve() / SETTINGS
+    return _loaded(settings, settings.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _loaded(settings: Path, _: int) -> TrainedExperts:
+    folder = settings.parent
+    about = read_json(settings)
+    try:
+        config = _config(about["model"])
+        name, n_words, place = str(about["name"]), int(about["n_words"]), str(about["tokens"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{folder.name}/{SETTINGS} describes no network of experts; make it again"
+        ) from error
+    if not re.fullmatch(r"(\.\./)?\w[\w.-]*", place):
+        raise ModelError(f"{folder.name}/{SETTINGS} names tokens outside; make it again")
+    model = build(config)
+    load_weights(model, checkpoint.read_weights(folder / WEIGHTS))
+    return TrainedExperts(model, load_tokens(folder / place), name, n_words, _sum(folder / place))
+
+
+def _sum(folder: Path) -> str:
+    """SHA-256 of a folder's files."""
+    sums = [f"{file.name} {sha256_file(file)}" for file in sorted(folder.iterdir())]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest()
+
+
+def _config(stored: dict[str, Any]) -> CEConfig:
+    """A network's config from its plain values."""
+    experts = tuple(Expert(**each) for each in stored["experts"])
+    return CEConfig(**{**stored, "experts": experts, "randomise": tuple(stored["randomise"])})
+
+
+def _plain(config: CEConfig) -> dict[str, Any]:
+    """A network's config as JSON holds it."""
+    plain = asdict(config)
+    return {**plain, "experts": list(plain["experts"]), "randomise": list(plain["randomise"])}

@@ -111,12 +111,13 @@ def write_example(context: Context, folder: Path) -> tuple[Path, Path]:
         # One query a video, so that the order of rows and columns tells what is right.
         _, rows = np.unique(stored.correct, return_index=True)
         rows = rows[:EXAMPLE_ROWS]
-        video_emb = engine.gallery.video_emb[stored.correct[rows]]
+        space, video_emb = engine.gallery.space, engine.gallery.video_emb[stored.correct[rows]]
         paths = folder / "example-S.npy", folder / "example-B.npy"
         for path, text_emb in zip(
             paths, (stored.text_emb[rows], engine.bank.text_emb[:EXAMPLE_BANK]), strict=True
         ):
-            np.save(path, (text_emb @ video_emb.T).astype(np.float32))
+            sims = space.rows(text_emb, space.items(video_emb)).read_rows(0, len(text_emb))
+            np.save(path, sims)
         return paths
     raise FileError("no gallery here has stored queries and a querybank to make an example of")
 
