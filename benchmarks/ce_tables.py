@@ -33,7 +33,12 @@ from retrieval.training.expert_recipes import (
 )
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
-TASKS = {"t2v": "text to video", "t2v qbnorm": "with QB-Norm", "v2t": "video to text"}
+TASKS = {
+    "t2v": "text to video",
+    "t2v qbnorm": "with QB-Norm",
+    "v2t": "video to text",
+    "v2t qbnorm": "with QB-Norm",
+}
 
 _library: Library  # of a worker
 

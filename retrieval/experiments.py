@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -240,12 +240,12 @@ def run(
     )
     best = trainer.run()
     trained_s = time.monotonic() - began
-    sims, there, bank_sims = tested(trainer.model, recipe, library)
-    reports = reports_of(sims, there, bank_sims, name)
+    sims = tested(trainer.model, recipe, library)
+    reports = reports_of(sims.test, sims.there, sims.bank, name, videos=sims.videos)
     if keep_sims:
-        write_npy(folder / "sims.npy", sims)
-        write_npy(folder / "bank_sims.npy", bank_sims)
-        write_npy(folder / "mask.npy", there)
+        write_npy(folder / "sims.npy", sims.test)
+        write_npy(folder / "bank_sims.npy", sims.bank)
+        write_npy(folder / "mask.npy", sims.there)
     found = {
         "name": name,
         "seed": seed,
@@ -264,20 +264,26 @@ def run(
     return read_json(folder / RESULT)  # as those get it who come later
 
 
-def tested(
-    model: CENet, recipe: ExpertRecipe, library: Library
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Similarities of the test captions and of the querybank, the training captions.
+class Tested(NamedTuple):
+    """Similarities of a test split, and of what normalises it in either direction."""
 
-    Returns:
-        [n_videos * test_captions, n_videos], [n_videos, test_captions] whether there is such a
-        caption, [n_bank, n_videos].
-    """
+    test: np.ndarray  # [n_videos * test_captions, n_videos]
+    there: np.ndarray  # [n_videos, test_captions] whether there is such a caption
+    bank: np.ndarray  # [n_bank, n_videos] of the training captions, the querybank
+    videos: np.ndarray  # [n_videos * test_captions, n_train] of the training videos
+
+
+def tested(model: CENet, recipe: ExpertRecipe, library: Library) -> Tested:
+    """Compare test captions, test videos, and their querybanks: training captions and videos."""
     test, train = library.clips(recipe, "test"), library.clips(recipe, "train")
     captions, there = test.asked(recipe.test_captions)
-    sims = similarities(model, test, captions.ravel(), test)
     places, drawn = train.asked(recipe.settings.n_captions)
-    return sims, there, similarities(model, train, places[drawn], test)
+    return Tested(
+        similarities(model, test, captions.ravel(), test),
+        there,
+        similarities(model, train, places[drawn], test),
+        similarities(model, test, captions.ravel(), train),
+    )
 
 
 def reports_of(
@@ -286,8 +292,9 @@ def reports_of(
     bank_sims: np.ndarray | None,
     name: str,
     normalisers: Sequence[str] = NORMALISERS,
+    videos: np.ndarray | None = None,
 ) -> dict[str, Report]:
-    """Text-to-video raw and normalised, and video-to-text raw, as everything is evaluated.
+    """Text-to-video and video-to-text, raw and normalised, as everything is evaluated.
 
     Args:
         sims: [n_videos * n_captions, n_videos] of captions, video by video.
@@ -295,6 +302,8 @@ def reports_of(
         bank_sims: [n_bank, n_videos] of training captions; None reports raw figures alone.
         name: of what is ranked.
         normalisers: specs.
+        videos: [n_videos * n_captions, n_train] of training videos, which normalise
+            video-to-text; None leaves that raw.
     """
     mask = None if there.all() else there
     owner = np.repeat(np.arange(len(there)), there.shape[1])
@@ -309,7 +318,14 @@ def reports_of(
             bank_name=None if bank_sims is None else "training captions",
         ),
         "v2t": evaluate_matrices(
-            np.ascontiguousarray(sims.T), correct=owner, mask=mask, direction="v2t", name=name
+            np.ascontiguousarray(sims.T),
+            None if videos is None else videos.T,
+            correct=owner,
+            mask=mask,
+            normalisers=normalisers,
+            direction="v2t",
+            name=name,
+            bank_name=None if videos is None else "training videos",
         ),
     }
 
@@ -320,11 +336,16 @@ def taught(name: str, library: Library, out: Path) -> Taught:
 
 
 def over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Mean and sample standard deviation of several seeds' metrics: "t2v", "t2v qbnorm", "v2t"."""
+    """Mean and sample standard deviation of several seeds' metrics.
+
+    Of "t2v" and "v2t", and of "t2v qbnorm" and "v2t qbnorm" where every seed has them.
+    """
     picked = {
-        "t2v": [each["t2v"]["metrics"]["none"] for each in found],
-        "t2v qbnorm": [each["t2v"]["metrics"].get("qbnorm") for each in found],
-        "v2t": [each["v2t"]["metrics"]["none"] for each in found],
+        f"{direction} {spec}".removesuffix(" none"): [
+            each[direction]["metrics"].get(spec) for each in found
+        ]
+        for direction in ("t2v", "v2t")
+        for spec in ("none", *NORMALISERS)
     }
     return {
         what: {name: statistics.mean_and_std([m[name] for m in each]) for name in each[0]}
