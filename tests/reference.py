@@ -461,3 +461,26 @@ def weighted_experts_by_definition(
                 mass += weight
             out[i, j] = total / mass if mass > 0 else 0.0
     return out
+
+
+def edits_by_definition(a: str, b: str) -> int:
+    """Letters removed, added, changed, or swapped with their neighbour, on the way from a to b.
+
+    Source: Damerau, CACM 1964; the restricted form, in which no part is edited twice.
+    """
+    cost = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i, j in itertools.product(range(len(a) + 1), range(len(b) + 1)):
+        if i == 0 or j == 0:
+            cost[i][j] = i + j
+            continue
+        changed = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1])
+        cost[i][j] = min(cost[i - 1][j] + 1, cost[i][j - 1] + 1, changed)
+        if i > 1 and j > 1 and (a[i - 1], a[i - 2]) == (b[j - 2], b[j - 1]):
+            cost[i][j] = min(cost[i][j], cost[i - 2][j - 2] + 1)
+    return cost[-1][-1]
+
+
+def nearest_by_definition(word: str, known: list[str], most: int) -> str | None:
+    """Of the known words at most so many edits away, the nearest, and of those the first."""
+    edits = [edits_by_definition(word, other) for other in known]
+    return known[edits.index(min(edits))] if min(edits) <= most else None

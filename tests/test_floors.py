@@ -84,6 +84,8 @@ OWNERS = {
     "av": ("retrieval.video",),
     "faiss": ("retrieval.index",),
     "open_clip": ("retrieval.encoders.clip",),
+    "transformers": ("retrieval.encoders.pretrained",),
+    "huggingface_hub": ("retrieval.encoders.hub",),
     "fastparquet": ("retrieval.serving",),
     "h5py": ("retrieval.formats.hickle",),
 }

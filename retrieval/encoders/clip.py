@@ -8,11 +8,8 @@ import contextlib
 import json
 import logging
 import re
-import socket
 import tempfile
 import threading
-import urllib.parse
-import urllib.request
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from retrieval import checkpoint
+from retrieval.encoders.hub import without_vain_retries
 from retrieval.errors import ModelError
 from retrieval.files import sha256_file
 from retrieval.similarity import unit_rows
@@ -99,19 +97,35 @@ class ClipEncoder:
     def encode_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The text tower's states at every token of each sentence, before they become one.
 
-        The state at the start token is left out: what follows does not change it.
+        Padding is left out. Where a sentence is read at its end token, so is the state at the start
+        token: what follows does not change it.
 
         Raises:
-            ModelError: the model's text tower is not read at its end token.
+            ModelError: the model's text tower does not give them.
         """
         found: list[np.ndarray] = []
         for start in range(0, len(texts), _BATCH):
             tokens = self.tokenizer(list(texts[start : start + _BATCH]))
             with self._computing(len(tokens) * self._n_numbers):
-                states, ends = token_states(self.model, tokens.to(self.device))
-                states = states.float().cpu().numpy()
-            found += [one[1 : end + 1] for one, end in zip(states, ends.tolist(), strict=True)]
+                states, kept = self._token_states(tokens.to(self.device))
+                states, kept = states.float().cpu().numpy(), kept.cpu().numpy()
+            found += [one[own] for one, own in zip(states, kept, strict=True)]
         return found
+
+    def _token_states(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[n, length, width], and [n, length] whether a state is of a token that counts."""
+        if _reads_at_end(self.model):
+            states, _ = token_states(self.model, tokens)
+        else:
+            states = tower_states(self.model, tokens)
+        tower = getattr(self.model, "text", self.model)
+        pool = getattr(tower, "pool_type", getattr(tower, "text_pool_type", ""))
+        if pool == "argmax":
+            place = torch.arange(states.shape[1], device=tokens.device)
+            return states, (place > 0) & (place <= tokens.argmax(dim=-1, keepdim=True))
+        pad = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or 0
+        # Towers that are read at a class token in front do not give that one.
+        return states, tokens[:, tokens.shape[1] - states.shape[1] :] != pad
 
     def encode_videos(self, videos: Iterable[np.ndarray]) -> np.ndarray:
         """Embed videos, a batch of frames at a time; the videos may come from a generator.
@@ -275,6 +289,25 @@ def token_states(model: torch.nn.Module, tokens: torch.Tensor) -> tuple[torch.Te
     return model.ln_final(x), ends
 
 
+def tower_states(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """States of any text tower: [n, context] tokens -> [n, length, width].
+
+    Raises:
+        ModelError: the tower keeps them for itself.
+    """
+    if hasattr(model, "token_embedding"):
+        x = model.token_embedding(tokens) + model.positional_embedding[: tokens.shape[1]]
+        return model.ln_final(model.transformer(x, attn_mask=model.attn_mask))
+    tower = getattr(model, "text", None)
+    if not hasattr(tower, "output_tokens"):
+        raise ModelError("this model's text tower has no states of its own to give; take another")
+    before, tower.output_tokens = tower.output_tokens, True
+    try:
+        return tower(tokens)[1]
+    finally:
+        tower.output_tokens = before
+
+
 def _reads_at_end(model: torch.nn.Module) -> bool:
     mask = getattr(model, "attn_mask", None)
     return mask is not None and getattr(model, "text_pool_type", "") == "argmax"
@@ -434,43 +467,13 @@ def _fetch(name: str, tag: str, settings: dict[str, Any]) -> Path:
 
     source = (settings.get("hf_hub") or settings.get("url") or "its source").strip("/")
     try:
-        with _without_vain_retries():
+        with without_vain_retries():
             return Path(open_clip.download_pretrained(settings))
     except Exception as error:  # every layer below has its own kind of network error
         raise ModelError(
             f"could not fetch {name}/{tag} ({source}): no network or not there; fetch its weights "
             f"elsewhere and give --model {name}/path/to/weights"
         ) from error
-
-
-@contextlib.contextmanager
-def _without_vain_retries() -> Iterator[None]:
-    """Without network look into the cache only: the hub's client would try again for a minute."""
-    from huggingface_hub import constants
-
-    if _reachable(constants.ENDPOINT):
-        yield
-        return
-    log = logging.getLogger("huggingface_hub")
-    before = constants.HF_HUB_OFFLINE, log.level
-    constants.HF_HUB_OFFLINE = True
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before[0]
-        log.setLevel(before[1])
-
-
-def _reachable(url: str) -> bool:
-    if urllib.request.getproxies():  # the proxy knows
-        return True
-    parts = urllib.parse.urlsplit(url)
-    try:
-        socket.create_connection((parts.hostname, parts.port or 443), timeout=3).close()
-    except OSError:
-        return False
-    return True
 
 
 def _shown(name: str) -> str:

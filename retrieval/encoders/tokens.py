@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from retrieval.files import read_json, write_json, write_npy
 from retrieval.formats import read_npy
 
 SETTINGS, WORDS, VECTORS = "encoder.json", "words.txt", "vectors.npy"
+PROOF = "A man in a red shirt plays the guitar, and people are dancing."
 
 
 class TokenEncoder(Protocol):
@@ -24,7 +25,7 @@ class TokenEncoder(Protocol):
     dim: int
 
     def encode(self, caption: str) -> np.ndarray:
-        """[n_tokens, dim] float32, one token or more."""
+        """[n_tokens, dim] float32; no token where nothing of the caption is known."""
         ...
 
     def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
@@ -44,7 +45,7 @@ class TokenEncoder(Protocol):
         ...
 
 
-class _OneByOne:
+class OneByOne:
     """For encoders that gain nothing from batches."""
 
     def encode_all(self, captions: Sequence[str]) -> list[np.ndarray]:
@@ -60,7 +61,7 @@ class _OneByOne:
         return []
 
 
-class WordVectors(_OneByOne):
+class WordVectors(OneByOne):
     """A vector looked up for each known word; the mean of all where none is known."""
 
     def __init__(self, words: Sequence[str], vectors: np.ndarray, name: str = "words") -> None:
@@ -93,7 +94,7 @@ class WordVectors(_OneByOne):
         write_json(folder / SETTINGS, {"kind": "words", "name": self.name})
 
 
-class LetterVectors(_OneByOne):
+class LetterVectors(OneByOne):
     """Nothing learned: a word is the sum of random vectors, one for each three letters in a row.
 
     Words spelled alike are alike, no word is unknown, and no meaning is in it.
@@ -126,11 +127,13 @@ class LetterVectors(_OneByOne):
 
 
 class ClipTokens:
-    """States of an open_clip text tower at every token, the start token left out."""
+    """States of any open_clip text tower, as `ClipEncoder.encode_tokens` gives them."""
 
-    def __init__(self, model: str = "animations-clip", name: str = "clip") -> None:
+    def __init__(
+        self, model: str = "animations-clip", name: str = "clip", device: str | None = "cpu"
+    ) -> None:
         self.name, self.model = name, model
-        self.encoder = get_encoder(model, device="cpu")
+        self.encoder = get_encoder(model, device)
         self.dim = self.encode("a").shape[1]
 
     def encode(self, caption: str) -> np.ndarray:
@@ -154,6 +157,33 @@ class ClipTokens:
         folder.mkdir(parents=True, exist_ok=True)
         about = {"kind": "clip", "name": self.name, "model": self.model}
         write_json(folder / SETTINGS, {**about, "digest": self.encoder.digest})
+
+
+class SavedBySpec:
+    """For encoders whose source is too large to copy: its place is kept, and a proof."""
+
+    name: str
+    spec: str  # NAME=SOURCE
+
+    def save(self, folder: Path) -> None:
+        """Write which source it is, and what it makes of one sentence."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_npy(folder / VECTORS, self.encode(PROOF))
+        write_json(folder / SETTINGS, {"kind": "spec", "name": self.name, "spec": self.spec})
+
+
+def _load_spec(folder: Path, about: dict[str, Any]) -> TokenEncoder:
+    from retrieval.encoders.texts import get_tokens
+
+    loaded, expected = get_tokens(about["spec"]), read_npy(folder / VECTORS)
+    found = loaded.encode(PROOF)
+    # Other machines round differently; other weights are further off.
+    if found.shape != expected.shape or not np.allclose(found, expected, rtol=1e-2, atol=1e-3):
+        raise ModelError(
+            f"{about['spec'].split('=')[-1].split('/')[-1]} makes other tokens than {folder.name} "
+            "was saved with; give its own source"
+        )
+    return loaded
 
 
 def load_tokens(folder: str | Path) -> TokenEncoder:
@@ -181,6 +211,8 @@ def load_tokens(folder: str | Path) -> TokenEncoder:
         return WordVectors(words, vectors, about["name"])
     if kind == "letters":
         return LetterVectors(about["dim"], about["name"])
+    if kind == "spec":
+        return _load_spec(folder, about)
     if kind != "clip":
         raise ModelError(f"{folder.name} is of unknown kind {kind!r:.40}; make it again")
     loaded = ClipTokens(about["model"], about["name"])
