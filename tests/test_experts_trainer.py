@@ -151,6 +151,63 @@ def test_clips_that_cannot_be_trained_on_are_refused():
         rgb = clips.experts["rgb"].clone()
         rgb[1, 2] = float("nan")
         replace(clips, experts={**clips.experts, "rgb": rgb}).checked()
+    sound = clips.experts["audio"]
+    rows = sound.rows.clone()
+    rows[3, 1] = float("inf")  # of the second video that has sound
+    second = clips.videos[int(clips.available["audio"].nonzero()[1])]
+    with pytest.raises(FileError, match=f"audio of video {second} is not finite"):
+        replace(clips, experts={**clips.experts, "audio": replace(sound, rows=rows)}).checked()
+    rows = clips.captions.rows.clone()
+    rows[12 * 3, 0] = float("nan")  # the first token of the first caption of video4
+    with pytest.raises(FileError, match="the text features of video video4 are not finite"):
+        replace(clips, captions=replace(clips.captions, rows=rows)).checked()
+
+
+def test_tokens_are_left_out_and_the_first_of_the_others_taken():
+    tokens = expert_clips.caption_tokens(
+        [np.arange(8.0).reshape(4, 2), np.ones((1, 2)), 10 + np.arange(6.0).reshape(3, 2)],
+        longest=2,
+        whole=True,
+    )
+    kept = np.array([True, False, True, False, True, True, False])  # of the last one, and the first
+    thinned = tokens.thinned(np.array([2, 0]), kept)
+    np.testing.assert_array_equal(
+        thinned.take(torch.arange(2)), [[[10, 11], [14, 15]], [[2, 3], [4, 5]]]
+    )
+    none = tokens.thinned(np.array([1]), np.array([False]))
+    np.testing.assert_array_equal(none.take(torch.arange(1)), np.zeros((1, 2, 2)))
+
+
+def test_an_expert_that_is_only_marked_is_ones_where_it_is_there(tmp_path):
+    config = make_tree(tmp_path, "MSRVTT", "full-val")
+    how = config["data_loader"]["args"]["feat_aggregation"]
+    how["ocr"]["binarise"] = how["face"]["binarise"] = True
+    settings = from_official(config)
+    data = open_official(config, {e.name: e.dim for e in settings.experts})
+    for part, (expected, _) in (
+        ("train", data.experts_of(data.train, data.reading.flaky)),
+        ("val", data.retrieval_experts()),
+    ):
+        clips = expert_clips.from_official(data, part)
+        experts, ind = clips.batch(torch.arange(len(clips)))
+        for name in ("ocr", "face"):
+            assert 0 < ind[name].sum() < len(clips)
+            there = ind[name].reshape(-1, *[1] * (experts[name].ndim - 1))
+            np.testing.assert_array_equal(experts[name], there.expand(experts[name].shape))
+            np.testing.assert_array_equal(experts[name], np.nan_to_num(expected[name]))
+
+
+def test_a_training_caption_without_tokens_is_one_of_zeros(tmp_path):
+    config = make_tree(tmp_path, "MSRVTT", "full-val")
+    data = open_official(config, {e.name: e.dim for e in from_official(config).experts})
+    data.text.tokens[1:] -= 2  # the first caption of the first video had two
+    clips = expert_clips.from_official(data, "train")
+    assert (clips.text(torch.tensor([0])) == 0).all()
+    data.text.tokens[data.text.captions[data.text.place["video6"]] + 1 :] -= len(
+        data.text["video6"][0]
+    )
+    with pytest.raises(FileError, match="a caption of video video6 has no token"):
+        expert_clips.from_official(data, "val")
 
 
 # ---- drawing by lot ------------------------------------------------------------------------------
@@ -164,7 +221,8 @@ def test_every_epoch_visits_each_video_once_with_a_caption_of_its_own():
         lot = Lot(allowed_captions(clips, limit, mask), SETTINGS)
         seen = set()
         for epoch in range(3):
-            order, captions = lot.draw(epoch)
+            order, captions, kept = lot.draw(epoch)
+            assert kept is None
             assert sorted(order) == list(range(40))
             np.testing.assert_array_equal(captions // 3, order)
             seen |= set(captions % 3)
@@ -200,8 +258,50 @@ def test_the_official_lot_draws_what_the_official_loader_draws(masked):
     for _ in range(2):  # the second time from what was saved
         lot.restore(state)
         torch.set_rng_state(torch_state)
-        for epoch, (order, captions) in enumerate([first, lot.draw(1), lot.draw(2)]):
+        for epoch, (order, captions, _) in enumerate([first, lot.draw(1), lot.draw(2)]):
             assert list(zip(order, captions, strict=True)) == expected[epoch]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_dropout_draws_as_the_official_loader_does(masked):
+    """Written out as its `__getitem__` goes about it, over all of a caption's tokens."""
+    clips = made_clips(10)
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 9, 30)
+    words = [rng.standard_normal((n, 4)).astype(np.float32) for n in lengths]
+    clips = replace(clips, captions=expert_clips.caption_tokens(words, 4, whole=True))
+    masks = np.arange(30) % 3 != 1 if masked else None
+    settings = replace(SETTINGS, batch=4, seed=5, text_dropout=0.6)
+
+    torch.manual_seed(5)
+    order = [i for batch in torch.utils.data.DataLoader(range(10), 4, shuffle=True) for i in batch]
+    expected = []
+    np.random.seed(5)
+    for i in map(int, order):
+        p = masks[3 * i : 3 * i + 3] / masks[3 * i : 3 * i + 3].sum() if masked else None
+        text = words[3 * i + np.random.choice(3, size=1, p=p)[0]]
+        if np.random.random() < 0.6:
+            text = text[np.random.random(len(text)) > 0.5]
+        row = np.zeros((4, 4), dtype=np.float32)
+        row[: len(text)] = text[:4]
+        expected.append(row)
+
+    torch.manual_seed(5)
+    videos, captions, kept = OfficialLot(allowed_captions(clips, 0, masks), settings).draw(0)
+    assert videos.tolist() == [int(i) for i in order]
+    thinned = clips.captions.thinned(captions, kept)
+    np.testing.assert_array_equal(thinned.take(torch.arange(10)), np.stack(expected))
+
+
+def test_our_own_dropout_leaves_half_of_the_tokens_of_some_captions():
+    clips = made_clips(400)
+    allowed = allowed_captions(clips)
+    order, captions, kept = Lot(allowed, replace(SETTINGS, text_dropout=0.25)).draw(1)
+    plain = Lot(allowed, SETTINGS).draw(1)
+    np.testing.assert_array_equal(order, plain[0])
+    np.testing.assert_array_equal(captions, plain[1])
+    whole = kept.reshape(400, 3).all(axis=1).mean()
+    assert abs(whole - (0.75 + 0.25 / 8)) < 0.06 and abs(kept.mean() - 0.875) < 0.04
 
 
 def test_masks_that_leave_nothing_are_refused():
@@ -274,6 +374,82 @@ def test_a_step_is_loss_and_distillation_of_its_batch(tmp_path):
 def test_a_single_video_at_the_end_of_an_epoch_is_left_out(tmp_path):
     run = trainer(tmp_path, replace(SETTINGS, epochs=1, batch=59))
     assert np.isfinite(run.run()["loss"])
+
+
+def steps_of(run) -> list[int]:
+    """Videos in each step of an epoch."""
+    sizes, step = [], run._step
+
+    def counted(videos, captions, text=None):
+        assert text is None or len(text) == len(videos)
+        sizes.append(len(videos))
+        return step(videos, captions, text)
+
+    run._step = counted
+    run.one_epoch()
+    return sizes
+
+
+def test_the_last_videos_are_left_out_where_settings_say_so(tmp_path):
+    assert steps_of(trainer(tmp_path / "a", replace(SETTINGS, batch=25))) == [25, 25, 10]
+    some = replace(SETTINGS, batch=25, drop_last=True, text_dropout=0.5)
+    assert steps_of(trainer(tmp_path / "b", some)) == [25, 25]
+    with pytest.raises(SettingsError, match="names 60 videos, which make no batch"):
+        trainer(tmp_path / "c", replace(SETTINGS, batch=61, drop_last=True))
+
+
+def test_a_single_training_video_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="the training list names 1 videos, which make no bat"):
+        ExpertsTrainer(seeded(CONFIG, 0), made_clips(1), None, SETTINGS, tmp_path, {})
+
+
+def test_the_monitored_figure_says_which_epoch_is_best(tmp_path):
+    rows = [
+        {"epoch": 1, "val_t2v_Geom": 3.0, "val_v2t_MdR": 2.0},
+        {"epoch": 2, "val_t2v_Geom": 2.0, "val_v2t_MdR": 1.5},
+        {"epoch": 3, "val_t2v_Geom": 1.0, "val_v2t_MdR": 1.5},
+    ]
+    for monitor, best in (("max val_t2v_Geom", 1), ("min val_v2t_MdR", 3)):
+        run = trainer(tmp_path / str(best), replace(SETTINGS, monitor=monitor))
+        run.curves = rows
+        assert run.best["epoch"] == best
+
+
+def test_what_tensorboard_reads_is_what_the_log_holds(tmp_path):
+    loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    settings = replace(SETTINGS, epochs=3)
+    run = trainer(tmp_path, settings)
+    run.one_epoch()
+    run.one_epoch()
+    state = (tmp_path / LAST).read_bytes()
+    run.one_epoch()  # and was killed before it was saved
+    (tmp_path / LAST).write_bytes(state)
+    rest = trainer(tmp_path, settings)
+    rest.run()
+    found = loading.EventAccumulator(str(tmp_path)).Reload()
+    assert set(found.Tags()["scalars"]) == set(rest.curves[0])
+    for name in rest.curves[0]:
+        events = found.Scalars(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        np.testing.assert_allclose(
+            [event.value for event in events], [row[name] for row in rest.curves], rtol=1e-6
+        )
+
+
+def test_a_config_can_do_without_tensorboard(tmp_path):
+    config = {"trainer": {"tensorboard": False}}
+    ExpertsTrainer(seeded(CONFIG, 0), made_clips(20), None, SETTINGS, tmp_path, config).one_epoch()
+    assert not list(tmp_path.glob("events.*"))
+
+
+def test_a_run_from_before_a_setting_was_known_goes_on(tmp_path):
+    run = trainer(tmp_path)
+    run.one_epoch()
+    state = torch.load(tmp_path / LAST, weights_only=True)
+    for name in ("monitor", "text_dropout", "drop_last"):
+        del state["config"]["settings"][name]
+    torch.save(state, tmp_path / LAST)
+    assert trainer(tmp_path).epoch == 1
 
 
 @pytest.mark.parametrize("lot", ["own", "official"])
@@ -352,3 +528,42 @@ def test_official_sections_say_how_to_train(tmp_path):
     for section in ("loss", "trainer", "optimizer"):
         with pytest.raises(SettingsError, match=section):
             ExpertSettings.from_official({k: v for k, v in config.items() if k != section})
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("trainer", {"epochs": 3, "save_period": 10},
+         "trainer.epochs 3 is below trainer.save_period 10, so that nothing would be saved"),
+        ("trainer", {"epochs": 3, "monitor": "max epoch"}, "unknown trainer.monitor 'max epoch'"),
+        ("loader", {"text_dropout": 0.1, "fuse_captions": True}, "cannot be combined with fuse_c"),
+        ("loader", {"text_dropout": 2.0}, "text_dropout is a chance of 0 to 1, got 2.0"),
+        ("loader", {"batch_size": 1}, "batch >= 2"),
+    ],
+)  # fmt: skip
+def test_official_sections_that_cannot_be_trained_are_told(tmp_path, section, values, message):
+    config = make_tree(tmp_path, "MSRVTT", "full-val")
+    config |= {
+        "trainer": {"epochs": 3},
+        "optimizer": {"type": "Ranger"},
+        "lr_scheduler": {"type": "StepLR"},
+        "loss": {"type": "MaxMarginRankingLoss"},
+    }
+    changed = config["trainer"] if section == "trainer" else config["data_loader"]["args"]
+    changed.update(values)
+    with pytest.raises(SettingsError, match=message):
+        ExpertSettings.from_official(config)
+
+
+def test_the_last_epoch_needs_no_monitor(tmp_path):
+    config = make_tree(tmp_path, "MSRVTT", "jsfusion") | {
+        "eval_mode": "fixed_num_epochs",
+        "trainer": {"epochs": 3, "monitor": "max epoch"},
+        "optimizer": {"type": "Ranger"},
+        "lr_scheduler": {"type": "StepLR"},
+        "loss": {"type": "MaxMarginRankingLoss"},
+    }
+    assert ExpertSettings.from_official(config).select == "last"
+    config |= {"eval_mode": "test_run"}
+    config["trainer"]["monitor"] = "min val_v2t_metrics_MedR"
+    assert ExpertSettings.from_official(config).monitor == "min val_v2t_MdR"

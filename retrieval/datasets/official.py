@@ -1,5 +1,6 @@
 """An official config and a feature tree -> training batches and the retrieval set, as arrays."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,6 +40,7 @@ class Reading:
     restrict_train_captions: int = 0  # first captions of a training video to draw from; 0 for all
     zeros_for_missing: bool = False  # missing features are zero instead of NaN
     flaky: frozenset[str] = frozenset()  # experts that training videos may lack
+    binarised: frozenset[str] = frozenset()  # experts that are ones where they are there
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ class OfficialSet:
                 else:
                     kept = found[:n_tokens]
                     out[row, : len(kept)] = kept
+                if found is not None and name in self.reading.binarised:
+                    out[row] = 1
             arrays[name], ind[name] = out, there
         return arrays, ind
 
@@ -323,7 +327,14 @@ def open_official(
         restrict_train_captions=args.get("restrict_train_captions", 0) if name == "MSRVTT" else 0,
         zeros_for_missing=bool(experts.get("use_zeros_for_missing", False)),
         flaky=frozenset(e for e in dims if how[e].get("flaky")),
+        binarised=frozenset(e for e in dims if how[e].get("binarise")),
     )
+    lacking = [e for e in ("text", *reading.variable) if e not in reading.max_tokens]
+    if lacking:
+        raise SettingsError(
+            f"data_loader.args.max_tokens says nothing of {lacking[0]}; give the most tokens that "
+            "are kept of it"
+        )
     index = tree.caption_index.get(split)
     distilled = config.get("distil_params") or {}
     masks = config.get("caption_masks")
@@ -362,9 +373,25 @@ def _text(
 
 
 def read_list(path: Path, bare: bool) -> list[str]:
-    """Names of videos, one a line."""
-    lines = _there(path).read_text().splitlines()
-    return [line.strip().split(".")[0] if bare else line for line in lines]
+    """Names of videos, one a line.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: no video is named, or one twice.
+    """
+    try:
+        lines = _there(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path.name} is no list of video names; give one a line") from error
+    videos = [line.strip().split(".")[0] if bare else line for line in lines]
+    if not any(videos):
+        raise FileError(f"{path.name} names no video; give one a line")
+    twice = next((video for video, n in Counter(videos).items() if n > 1), None)
+    if twice is not None:
+        raise FileError(
+            f"{path.name} names video {twice or '(an empty line)'} twice; leave one out"
+        )
+    return videos
 
 
 def _there(path: Path) -> Path:

@@ -36,6 +36,34 @@ class Tokens:
         taken = self.rows[at.clamp_(max=len(self.rows) - 1)].float()
         return taken.masked_fill_(outside[..., None], 0)
 
+    def first_not_finite(self) -> int | None:
+        """The first sequence with NaN or infinity in it; None where there is none."""
+        wrong = ~self.rows.isfinite().all(dim=1)
+        if not wrong.any():
+            return None
+        row = wrong.nonzero()[0]
+        return int(torch.searchsorted(self.starts, row, right=True)) - 1
+
+    def thinned(self, index: np.ndarray, kept: np.ndarray) -> "Tokens":
+        """Some sequences without some of their tokens.
+
+        Args:
+            index: [n] places of sequences.
+            kept: bool, which tokens stay, all of the first sequence, then all of the second, ...
+        """
+        starts = self.starts.cpu().numpy()
+        counts = np.diff(starts)[index]
+        begin = np.cumsum(counts) - counts
+        rows = np.repeat(starts[index] - begin, counts) + np.arange(counts.sum())
+        owner = np.repeat(np.arange(len(index)), counts)[kept]
+        ends = np.cumsum(np.bincount(owner, minlength=len(index)))
+        device = self.rows.device
+        return Tokens(
+            self.rows[torch.from_numpy(rows[kept]).to(device)],
+            torch.from_numpy(np.concatenate([[0], ends])).to(device),
+            self.longest,
+        )
+
     def to(self, device: torch.device | str) -> "Tokens":
         """The same on another device."""
         return replace(self, rows=self.rows.to(device), starts=self.starts.to(device))
@@ -69,12 +97,23 @@ class ExpertClips:
             )
         for name, x in self.experts.items():
             there = self.available[name] > 0
-            if isinstance(x, torch.Tensor) and not x[there].isfinite().all():
-                row = int((there & ~x.isfinite().all(dim=1)).nonzero()[0])
+            if isinstance(x, Tokens):
+                row = x.first_not_finite()
+            else:
+                wrong = there & ~x.isfinite().all(dim=1)
+                row = int(wrong.nonzero()[0]) if wrong.any() else None
+            if row is not None:
                 raise FileError(
                     f"{name} of video {self.videos[row]} is not finite; extract it again, or "
                     "store NaN alone where the feature is missing"
                 )
+        row = self.captions.first_not_finite()
+        if row is not None:
+            video = int(np.searchsorted(self.first, row, side="right")) - 1
+            raise FileError(
+                f"the text features of video {self.videos[video]} are not finite; embed its "
+                "captions again"
+            )
         return self
 
     def __len__(self) -> int:
@@ -159,7 +198,8 @@ def from_official(data: OfficialSet, part: str) -> ExpertClips:
             ones are, as in the released loader.
 
     Raises:
-        FileError: a training video lacks an expert that is not flaky, or a caption has no token.
+        FileError: a training video lacks an expert that is not flaky, an asked caption has no
+            token, or numbers are not finite.
     """
     videos = data.train if part == "train" else data.val
     text_of = data.training_text if part == "train" else data.asked_text
@@ -173,19 +213,40 @@ def from_official(data: OfficialSet, part: str) -> ExpertClips:
                 f"training video {videos[row]} lacks {name}, which is not marked as flaky; mark "
                 "it in feat_aggregation, or leave the video out"
             )
+        if name in data.reading.binarised:
+            experts[name] = _marks(experts[name], available[name])
     texts = [text_of(video) for video in videos]
     first = np.concatenate([[0], np.cumsum([len(each) for each in texts])])
     arrays = [tokens for each in texts for tokens in each]
-    captions = caption_tokens(arrays, data.reading.max_tokens["text"])
+    if part != "train":
+        for video, each in zip(videos, texts, strict=True):
+            if not all(len(tokens) for tokens in each):
+                raise FileError(f"a caption of video {video} has no token; embed it again")
+    # Dropout draws among all tokens, and the first of those left are taken.
+    whole = part == "train" and data.reading.text_dropout > 0
+    captions = caption_tokens(arrays, data.reading.max_tokens["text"], whole)
     return ExpertClips(tuple(videos), experts, available, captions, first).checked()
 
 
-def caption_tokens(arrays: Sequence[np.ndarray], longest: int) -> Tokens:
-    """One array [n_tokens, dim] a caption -> the first tokens of each."""
-    kept = [tokens[:longest] for tokens in arrays]
+def _marks(x: "torch.Tensor | Tokens", there: torch.Tensor) -> "torch.Tensor | Tokens":
+    """Ones for an expert that a video has: only that it is there is told."""
+    if isinstance(x, torch.Tensor):
+        return there[:, None].expand(x.shape).clone()
+    counts = (there > 0).long() * x.longest
+    starts = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
+    return Tokens(torch.ones(int(starts[-1]), x.rows.shape[1]), starts, x.longest)
+
+
+def caption_tokens(arrays: Sequence[np.ndarray], longest: int, whole: bool = False) -> Tokens:
+    """One array [n_tokens, dim] a caption -> the first tokens of each.
+
+    Args:
+        arrays: a caption without tokens is one of zeros alone.
+        longest: tokens that are taken of each.
+        whole: keeps the others too, so that some can be left out first.
+    """
+    kept = list(arrays) if whole else [tokens[:longest] for tokens in arrays]
     counts = np.array([len(tokens) for tokens in kept])
-    if not counts.all():
-        raise FileError(f"caption {int(counts.argmin())} has no token; embed it again")
     starts = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
     return Tokens(torch.from_numpy(np.concatenate(kept)), starts, longest)
 

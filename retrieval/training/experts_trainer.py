@@ -5,6 +5,7 @@ unbroken one.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,11 +22,19 @@ from retrieval.files import write_json, write_jsonl
 from retrieval.losses import distillation, max_margin_ranking
 from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
 from retrieval.models import CEConfig, CENet, Expert, MNNet, MNNetConfig, build, load_weights
+from retrieval.training.events import Events
 from retrieval.training.expert_clips import ExpertClips, similarities
 from retrieval.training.optimisers import get_optimiser, get_schedule
 
 BEST, LAST, LOG, CONFIG = "trained_model.pth", "last.pth", "log.jsonl", "config.json"
 LOTS = ("own", "official")
+# Figures that a run is judged by, as official configs name them.
+FIGURES = {
+    **{f"R{k}": f"R@{k}" for k in (1, 5, 10, 50)},
+    "MedR": "MdR",
+    "MeanR": "MnR",
+    "geometric_mean_R1-R5-R10": "Geom",
+}
 
 
 @dataclass(frozen=True)
@@ -44,16 +53,25 @@ class ExpertSettings:
     fix_norm: bool = True  # leaves the diagonal out of that loss
     n_captions: int = 0  # first captions of a training video to draw from; 0 for all
     val_captions: int = 1  # captions asked of each validation video
-    select: str = "best"  # epoch by validation Geom, a later one of equals; or "last"
+    select: str = "best"  # epoch by `monitor`, a later one of equals; or "last"
     lot: str = "own"  # "official": the draws of the released loader in one process
     seed: int = 0
     save_every: int = 1  # epochs between saved states; 0 for the end alone
+    monitor: str = "max val_t2v_Geom"  # what is best: max or min, and a validation figure
+    text_dropout: float = 0.0  # chance that a drawn caption loses half of its tokens
+    drop_last: bool = False  # whether the videos left at the end of an epoch are left out
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2 or self.save_every < 0:
             raise SettingsError(
                 f"expected epochs >= 1, batch >= 2, save_every >= 0, got {self.epochs}, "
                 f"{self.batch} and {self.save_every}"
+            )
+        if not 0 <= self.text_dropout <= 1:
+            raise SettingsError(f"text_dropout is a chance of 0 to 1, got {self.text_dropout}")
+        if not re.fullmatch(r"(max|min) \S+", self.monitor):
+            raise SettingsError(
+                f"monitor must be max or min and a figure like val_t2v_Geom, got {self.monitor!r}"
             )
         if self.lot not in LOTS or self.select not in ("best", "last"):
             raise SettingsError(
@@ -77,9 +95,15 @@ class ExpertSettings:
             raise SettingsError(f"the config lacks {error}; add it") from error
         if loss.get("type") != "MaxMarginRankingLoss":
             raise SettingsError(f"unknown loss {loss.get('type')!r}; give MaxMarginRankingLoss")
-        if loader.get("text_dropout"):
-            raise SettingsError("text_dropout is not supported in training; set it to 0")
+        if loader.get("text_dropout") and loader.get("fuse_captions"):
+            raise SettingsError("text_dropout cannot be combined with fuse_captions; set it to 0")
+        if epochs < trainer.get("save_period", 1):
+            raise SettingsError(
+                f"trainer.epochs {epochs} is below trainer.save_period {trainer['save_period']}, "
+                "so that nothing would be saved; raise one or lower the other"
+            )
         limited = loader.get("restrict_train_captions", 0)
+        last = config.get("eval_mode") == "fixed_num_epochs"
         return ExpertSettings(
             epochs=epochs,
             batch=batch,
@@ -92,10 +116,26 @@ class ExpertSettings:
             # The released code restricts captions of this data set only.
             n_captions=limited if loader.get("dataset_name") == "MSRVTT" else 0,
             val_captions=loader.get("num_test_captions", 1),
-            select="last" if config.get("eval_mode") == "fixed_num_epochs" else "best",
+            select="last" if last else "best",
             lot="official",
             seed=seed,
+            monitor="max val_t2v_Geom" if last else _monitored(trainer.get("monitor")),
+            text_dropout=float(loader.get("text_dropout", 0.0)),
+            drop_last=bool(loader.get("drop_last", False)),
         )
+
+
+def _monitored(official: str | None) -> str:
+    """An official config's `trainer.monitor` in our names."""
+    given = official or "max val_t2v_metrics_geometric_mean_R1-R5-R10"
+    found = re.fullmatch(r"(max|min) val_(t2v|v2t)_metrics_(\S+)", given)
+    if not found or found[3] not in FIGURES:
+        known = ", ".join(FIGURES)
+        raise SettingsError(
+            f"unknown trainer.monitor {given!r}; give max or min and val_t2v_metrics_ or "
+            f"val_v2t_metrics_ with one of {known}"
+        )
+    return f"{found[1]} val_{found[2]}_{FIGURES[found[3]]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +194,11 @@ class ExpertsTrainer:
         self.train, self.val, self.settings, self.folder = train, val, settings, Path(folder)
         self.config = {**config, "settings": asdict(settings)}
         self.teachers, self.report = teachers, report
+        if len(train) < (settings.batch if settings.drop_last else 2):
+            raise SettingsError(
+                f"the training list names {len(train)} videos, which make no batch; name more, or "
+                "make data_loader.args.batch_size smaller"
+            )
         self.model = model.to(train.device)
         if isinstance(model, CENet):
             model.checks_input = False  # the clips were looked at when they were made
@@ -168,9 +213,10 @@ class ExpertsTrainer:
         self.elapsed_s = 0.0  # of those
         self.curves: list[dict[str, float]] = []
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.board = _tensorboard(self.folder) if settings.save_every else None
         if (self.folder / LAST).exists():
             self._resume()
+        wanted = config.get("trainer", {}).get("tensorboard", True) and settings.save_every
+        self.board = Events(self.folder, self.epoch + 1) if wanted else None
 
     def run(self) -> dict[str, float]:
         """Train to the end; afterwards the model has the weights of the epoch that counts.
@@ -209,20 +255,28 @@ class ExpertsTrainer:
         """The row of the epoch that counts."""
         if self.val is None or self.settings.select == "last":
             return self.curves[-1]
-        return max(self.curves, key=lambda row: (row["val_t2v_Geom"], row["epoch"]))
+        way, name = self.settings.monitor.split()
+        sign = 1 if way == "max" else -1
+        return max(self.curves, key=lambda row: (sign * row[name], row["epoch"]))
 
     def _train_epoch(self) -> None:
         began = time.monotonic()
         self.model.train()
         device, size = self.train.device, self.settings.batch
-        videos, captions = (torch.from_numpy(a).to(device) for a in self.lot.draw(self.epoch))
+        *drawn, kept = self.lot.draw(self.epoch)
+        thinned = None if kept is None else self.train.captions.thinned(drawn[1], kept)
+        videos, captions = (torch.from_numpy(a).to(device) for a in drawn)
         total, n_steps = torch.zeros((), device=device), 0
         starts = range(0, len(videos), size)
         for start in tqdm(starts, f"epoch {self.epoch + 1}", leave=False, disable=None):
-            if len(videos) - start < 2:
+            n = min(size, len(videos) - start)
+            if n < (size if self.settings.drop_last else 2):
                 break  # one video has no negatives and no batch statistics
             part = slice(start, start + size)
-            total += self._step(videos[part], captions[part])
+            text = None
+            if thinned is not None:
+                text = thinned.take(torch.arange(start, start + n, device=device))[:, None]
+            total += self._step(videos[part], captions[part], text)
             n_steps += 1
         loss = total.item() / n_steps
         trained_s = time.monotonic() - began
@@ -236,8 +290,8 @@ class ExpertsTrainer:
         self.schedule.step()
         self.elapsed_s += time.monotonic() - began
         self.curves.append(row)
-        for name, value in row.items() if self.board else ():
-            self.board.add_scalar(name, value, self.epoch)
+        if self.board:
+            self.board.add(row, self.epoch)
         shown = ""
         if self.val is not None:
             shown = (
@@ -247,11 +301,20 @@ class ExpertsTrainer:
         self.report(f"epoch {self.epoch}: loss {loss:.4f}{shown}, {1e3 * trained_s / n_steps:.1f} "
                     f"ms/step")  # fmt: skip
 
-    def _step(self, videos: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
-        """One step; gives the loss without waiting for it."""
+    def _step(
+        self, videos: torch.Tensor, captions: torch.Tensor, text: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One step; gives the loss without waiting for it.
+
+        Args:
+            videos: [n] places of clips.
+            captions: [n] places of captions.
+            text: [n, 1, n_words, dim], where it is not these captions whole.
+        """
         experts, ind = self.train.batch(videos)
         self.optimiser.zero_grad(set_to_none=True)
-        sims = self.model(experts, ind, self.train.text(captions))["cross_view_conf_matrix"]
+        text = self.train.text(captions) if text is None else text
+        sims = self.model(experts, ind, text)["cross_view_conf_matrix"]
         loss = max_margin_ranking(sims, self.settings.margin, self.settings.fix_norm)
         if self.teachers:
             loss = loss + distillation(sims, [t.sims(captions, videos) for t in self.teachers])
@@ -281,7 +344,7 @@ class ExpertsTrainer:
             "arch": type(self.model).__name__,
             "epoch": row["epoch"],
             "state_dict": {k: v.cpu() for k, v in self.model.state_dict().items()},
-            "monitor_best": self.best.get("val_t2v_Geom", 0.0),
+            "monitor_best": self.best.get(self.settings.monitor.split()[1], 0.0),
             "config": self.config,
         }
         return {**state, "optimizer": self.optimiser.state_dict()} if optimiser else state
@@ -302,7 +365,10 @@ class ExpertsTrainer:
 
     def _resume(self) -> None:
         state = checkpoint.load_state(self.folder / LAST)
-        if state.get("config") != self.config:
+        stored = state.get("config", {})
+        # Settings that came later had their defaults.
+        stored = {**stored, "settings": {**asdict(ExpertSettings()), **stored.get("settings", {})}}
+        if stored != self.config:
             raise ModelError(
                 f"{self.folder.name}/{LAST} belongs to a run with other settings; name another "
                 "--out, or delete it"
@@ -328,6 +394,7 @@ class Allowed:
     captions: np.ndarray  # places in the clips' captions, video by video
     first: np.ndarray  # [n + 1], where each video's begin
     masked: bool  # whether some are left out by a mask
+    n_tokens: np.ndarray  # of every caption of the clips, whether it may be drawn or not
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -364,7 +431,8 @@ def allowed_captions(
             "keep one, or leave the video out of the training list"
         )
     first = np.concatenate([[0], np.cumsum(left)])
-    return Allowed(np.flatnonzero(keep), first, masks is not None)
+    n_tokens = np.diff(clips.captions.starts.cpu().numpy())
+    return Allowed(np.flatnonzero(keep), first, masks is not None, n_tokens)
 
 
 class Lot:
@@ -373,12 +441,22 @@ class Lot:
     def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
         self.allowed, self.settings = allowed, settings
 
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Videos in the order of an epoch, and a caption of each, by its place."""
+    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """What an epoch learns from.
+
+        Returns:
+            videos in the order of the epoch; a caption of each, by its place; and, with dropout,
+            which tokens of these captions stay, all of the first one, then all of the second, ...
+        """
         rng = np.random.default_rng([self.settings.seed, epoch])
         order = rng.permutation(len(self.allowed))
         first, counts = self.allowed.first[:-1][order], np.diff(self.allowed.first)[order]
-        return order, self.allowed.captions[first + (rng.random(len(order)) * counts).astype(int)]
+        captions = self.allowed.captions[first + (rng.random(len(order)) * counts).astype(int)]
+        if not self.settings.text_dropout:
+            return order, captions, None
+        n_tokens = self.allowed.n_tokens[captions]
+        whole = rng.random(len(order)) >= self.settings.text_dropout
+        return order, captions, np.repeat(whole, n_tokens) | (rng.random(n_tokens.sum()) > 0.5)
 
     def state(self) -> dict[str, Any]:
         """Nothing."""
@@ -392,21 +470,21 @@ class OfficialLot:
     """Draws what the released loader draws in one process, from generators of the same seed.
 
     The order of videos comes from torch's own loader and so from its global generator; for each
-    video, in order, numpy draws a caption by `choice` and then a number that text dropout would
-    use.
+    video, in order, numpy draws a caption by `choice`, a number that says whether text dropout
+    steps in, and if so one for each of the caption's tokens.
     """
 
     def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
         self.allowed, self.settings = allowed, settings
         self.rng = np.random.RandomState(settings.seed)
 
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """As of `Lot`."""
         loader = torch.utils.data.DataLoader(
             range(len(self.allowed)), self.settings.batch, shuffle=True, collate_fn=list
         )
         order = np.array([i for batch in loader for i in batch])
-        captions = np.empty_like(order)
+        captions, kept = np.empty_like(order), []
         for place, video in enumerate(order):
             start, stop = self.allowed.first[video : video + 2]
             n = stop - start  # of one, as where captions are fused, no number is drawn
@@ -415,8 +493,12 @@ class OfficialLot:
             captions[place] = self.allowed.captions[
                 start + self.rng.choice(n, size=1, p=chances)[0]
             ]
-            self.rng.random_sample()
-        return order, captions
+            n_tokens = int(self.allowed.n_tokens[captions[place]])
+            if self.rng.random_sample() < self.settings.text_dropout:
+                kept.append(self.rng.random_sample(n_tokens) > 0.5)
+            else:
+                kept.append(np.ones(n_tokens, dtype=bool))
+        return order, captions, np.concatenate(kept) if self.settings.text_dropout else None
 
     def state(self) -> dict[str, Any]:
         """Of numpy's generator, as plain data."""
@@ -459,12 +541,3 @@ def trained(path: Path) -> CENet:
     load_weights(model, state["state_dict"])
     model.checks_input = False
     return model.eval()
-
-
-def _tensorboard(folder: Path) -> Any:
-    """A writer of TensorBoard's event files where it is installed, else None."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
