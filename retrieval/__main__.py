@@ -20,6 +20,7 @@ COMMANDS = {
     "bias": "one float per item, to take to another search engine",
     "normalise": "any similarity matrix: every normaliser's metrics, intervals and verdict",
     "train": "train a model on the film library",
+    "challenge": "prediction files of the Video Pentathlon: checked, zipped, scored",
     "animations": "draw the film library",
     "fetch": "official features, similarity matrices and models, checked and unpacked",
 }

@@ -29,9 +29,7 @@ class Media:
 
     poster: Callable[[str], str | None] = nowhere
     clip: Callable[[str], str | None] = nowhere
-    scripted: bool = (
-        True  # a script puts the player in; else the browser's own controls stand there
-    )
+    scripted: bool = True  # a script puts the player in; else a link leads to the clip
 
 
 def rank_text(rank: float) -> str:
@@ -130,26 +128,26 @@ def columns_html(
             else f"{titles[0]}, and {titles[1][0].lower()}{titles[1][1:]}"
         )
         note = "Both columns are the same, so they are shown once."
-        column = _column_html(left, result, items, media, title, note)
+        column = column_html(left, result, items, media, title, note)
         return f'<div class="hl-columns hl-merged">{column}</div>'
     if blind:
         rankings = [left, right]
         if sum(map(ord, result.query)) % 2:  # the same query keeps its sides
             rankings.reverse()
         columns = [
-            _column_html(ranking, result, items, media, f"Ranking {letter}", "", blind=True)
+            column_html(ranking, result, items, media, f"Ranking {letter}", "", blind=True)
             for letter, ranking in zip("AB", rankings, strict=True)
         ]
     else:
         note = "Bars are scaled inside this column; the columns have different scales."
         columns = [
-            _column_html(ranking, result, items, media, column_title(ranking), note)
+            column_html(ranking, result, items, media, column_title(ranking), note)
             for ranking in (left, right)
         ]
     return f'<div class="hl-columns">{"".join(columns)}</div>'
 
 
-def _column_html(
+def column_html(
     ranking: Ranking,
     result: SearchResult,
     items: Mapping[str, Item],
@@ -157,8 +155,12 @@ def _column_html(
     title: str,
     note: str,
     blind: bool = False,
+    of: str = "",
 ) -> str:
-    """One column: its heading and its ordered list; `blind` drops the appended ground truth."""
+    """One column: its heading and its ordered list; `blind` drops the appended ground truth.
+
+    Where a page has columns of several queries, `of` tells a screen reader whose this one is.
+    """
     shown = ranking.results[: result.settings.top] if blind else ranking.results
     scores = [card.score for card in shown]
     low, span = min(scores, default=0.0), max(scores, default=0.0) - min(scores, default=0.0)
@@ -170,12 +172,12 @@ def _column_html(
             if skipped > 0:
                 rows.append(f'<li class="hl-gap">⋮ {skipped:,} not shown</li>')
         width = 100 if not span else BAR_FLOOR + (100 - BAR_FLOOR) * (card.score - low) / span
-        rows.append(_card_html(card, items.get(card.id), media, is_right, width, blind))
+        rows.append(card_html(card, items.get(card.id), media, is_right, width, blind))
     note_html = f'<p class="hl-note">{escape(note)}</p>' if note else ""
     return (
-        f'<section class="hl-column" aria-label="{escape(title)}">'
+        f'<section class="hl-column" aria-label="{escape(title + of)}">'
         f"<h2>{escape(title)}</h2>{note_html}"
-        f'<ol class="hl-cards" aria-label="{escape(title)}, best first">{"".join(rows)}</ol>'
+        f'<ol class="hl-cards" aria-label="{escape(title + of)}, best first">{"".join(rows)}</ol>'
         "</section>"
     )
 
@@ -194,7 +196,7 @@ def card_name(card: Result, is_right: bool, blind: bool = False) -> str:
     return ", ".join(parts)
 
 
-def _card_html(
+def card_html(
     card: Result, item: Item | None, media: Media, is_right: bool, width: float, blind: bool
 ) -> str:
     """One card: rank, still, badges, score, caption, "Why?"."""

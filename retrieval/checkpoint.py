@@ -61,6 +61,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         FileNotFoundError: there is no such file.
         ModelError: unreadable, without weights, not finite, or a tensor larger than its bytes.
     """
+    return read_trained(path)[0]
+
+
+def read_trained(path: Path) -> tuple[dict[str, torch.Tensor], int | None]:
+    """Weights as of `read_weights`, and the epoch that the file says they are of, if it does."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path.name}; check the path")
@@ -76,7 +81,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise ModelError(f"{path.name}: {str(name)[:60]} holds NaN or infinity; train it again")
-    return {str(name): torch.from_numpy(value) for name, value in weights.items()}
+    epoch = found.get("epoch")
+    whole = isinstance(epoch, int | float) and epoch == epoch // 1
+    weights = {str(name): torch.from_numpy(value) for name, value in weights.items()}
+    return weights, int(epoch) if whole else None
 
 
 def digest(weights: Mapping[str, torch.Tensor], settings: Any) -> str:

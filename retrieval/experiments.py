@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from retrieval import statistics
-from retrieval.datasets.features import Features, read_features, read_text_features
+from retrieval.datasets.features import Features, read_dict, read_features, read_text_features
 from retrieval.datasets.official import read_list
-from retrieval.datasets.trees import expert_files, get_tree, split_lists, text_files
+from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists, text_files
 from retrieval.errors import ModelError, SettingsError
 from retrieval.evaluation import Report, evaluate_matrices
 from retrieval.files import read_json, write_json, write_npy
 from retrieval.models import CEConfig, CENet
+from retrieval.ranking_page import PageSettings, write_page
 from retrieval.training.distilling import denoising_mask, taught_by
 from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors, similarities
 from retrieval.training.expert_recipes import (
@@ -111,6 +112,12 @@ class Library:
         else:
             self._text_features(replace(recipe, text=name))
 
+    def captions(self, recipe: ExpertRecipe, n_captions: int) -> Callable[[str], list[list[str]]]:
+        """Test clip -> its first captions, in words; none where the tree lacks them."""
+        file = first_of(self.root, get_tree(recipe.dataset).captions)
+        known = read_dict(file, self._lists(recipe)["test"]) if file.is_file() else {}
+        return lambda video: [[" ".join(each)] for each in known.get(video, ())[:n_captions]]
+
     def _lists(self, recipe: ExpertRecipe) -> dict[str, list[str]]:
         train, val = split_lists(recipe.dataset, recipe.val)
         _, test = split_lists(recipe.dataset, recipe.test)
@@ -186,6 +193,7 @@ def run(
     epochs: int | None = None,
     save_every: int = 1,
     keep_sims: bool = True,
+    page: PageSettings | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train a recipe under a seed, test it once, and keep what was found; done runs are read.
@@ -198,6 +206,7 @@ def run(
         epochs: instead of the recipe's, for a trial.
         save_every: epochs between saved states; 0 keeps the end alone.
         keep_sims: writes the similarities as well, for `python -m retrieval normalise`.
+        page: writes the ranking page of the test clips.
         report: takes lines of progress.
 
     Returns:
@@ -243,9 +252,12 @@ def run(
     sims = tested(trainer.model, recipe, library)
     reports = reports_of(sims.test, sims.there, sims.bank, name, videos=sims.videos)
     if keep_sims:
-        write_npy(folder / "sims.npy", sims.test)
-        write_npy(folder / "bank_sims.npy", sims.bank)
-        write_npy(folder / "mask.npy", sims.there)
+        write_sims(folder, sims.test, sims.there, sims.bank)
+    if page is not None:
+        test = library.clips(recipe, "test")
+        where = f"{recipe.dataset}, {recipe.test}"
+        captions = library.captions(recipe, sims.there.shape[1])
+        write_page(page, reports, sims.test, test.videos, captions, where, int(best["epoch"]))
     found = {
         "name": name,
         "seed": seed,
@@ -284,6 +296,17 @@ def tested(model: CENet, recipe: ExpertRecipe, library: Library) -> Tested:
         similarities(model, train, places[drawn], test),
         similarities(model, test, captions.ravel(), train),
     )
+
+
+def write_sims(
+    folder: Path, sims: np.ndarray, there: np.ndarray, bank_sims: np.ndarray | None
+) -> None:
+    """Write sims.npy, mask.npy and bank_sims.npy, as `python -m retrieval normalise` takes them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_npy(folder / "sims.npy", sims)
+    write_npy(folder / "mask.npy", there)
+    if bank_sims is not None:
+        write_npy(folder / "bank_sims.npy", bank_sims)
 
 
 def reports_of(

@@ -61,6 +61,7 @@ def test_every_data_set_is_trained_and_evaluated(tmp_path, capsys, name, split):
     checkpoint = str(out / "seed-1" / BEST)
     report = tmp_path / "report.json"
     command = ["evaluate", str(config), "--resume", checkpoint, "--json", str(report)]
+    command += ["--out", str(tmp_path / "saved")]
     assert main([*command, "--device", "cpu"]) == 0
     again = json.loads(report.read_text())
     assert again["t2v"]["metrics"] == found["t2v"]["metrics"]
@@ -81,7 +82,7 @@ def test_the_best_epoch_is_tested_on_the_split_of_eval_settings(tmp_path, capsys
     assert found["t2v"]["n_items"] == 2 and found["t2v"]["n_bank"] == 6 * 20
     capsys.readouterr()
     command = ["evaluate", str(config), "--resume", str(out / "seed-0" / BEST), "--device", "cpu"]
-    assert main([*command, "--eval-from-training-config"]) == 0
+    assert main([*command, "--eval-from-training-config", "--out", str(tmp_path)]) == 0
     assert "2 items" in capsys.readouterr().out
 
 

@@ -1,7 +1,7 @@
 """python -m retrieval evaluate: metrics and hubness of labelled queries, or of a checkpoint."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from retrieval.commands import (
@@ -38,7 +38,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with a config: leave out its training captions, the querybank; only raw figures",
     )
-    parser.add_argument("--sims", metavar="OUT", help="with a config: write similarities there")
+    parser.add_argument(
+        "--sims",
+        metavar="OUT",
+        help="with a config: write the similarities of the split's and of the training captions to "
+        "the split's videos into this folder, for `normalise`",
+    )
+    parser.add_argument(
+        "--out",
+        default="runs",
+        metavar="SAVE_DIR",
+        help="with a config: the ranking page goes to SAVE_DIR/web/EXPERIMENT/TIME/index.html, a "
+        "challenge's predictions to SAVE_DIR/log/EXPERIMENT/TIME (default: runs)",
+    )
+    parser.add_argument(
+        "--no-page", action="store_true", help="with a config: write no ranking page"
+    )
+    parser.add_argument(
+        "--hide-truth",
+        action="store_true",
+        help="with a config: a page that does not tell which video is correct",
+    )
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
     parser.add_argument(
@@ -96,6 +116,7 @@ def _of_config(args: argparse.Namespace) -> int:
     from retrieval.configs import load_config, merged
     from retrieval.files import write_json
     from retrieval.normalisers import parse_spec
+    from retrieval.ranking_page import PageSettings, log_folder, page_folder
 
     if args.resume is None:
         raise SettingsError("--resume is missing; give the checkpoint of the config's network")
@@ -104,19 +125,33 @@ def _of_config(args: argparse.Namespace) -> int:
         if not config.get("eval_settings"):
             raise SettingsError("the config has no eval_settings; leave the option out")
         config = merged(config, config["eval_settings"])
-    names = args.normaliser or ["qbnorm"]
+    name = official_runs.experiment_name(Path(args.config), args.custom_args, config)
+    data = None if args.data is None else Path(args.data)
+    how = {
+        "data": data,
+        "device": chosen_device(args.device),
+        "out": None if args.sims is None else Path(args.sims),
+    }
+    specs = [parse_spec(each, beta=args.beta, k=args.k) for each in args.normaliser or ["qbnorm"]]
+    resume = Path(args.resume)
+    if config.get("challenge_mode"):
+        folder = log_folder(Path(args.out), name)
+        order = specs[0] if args.normaliser else "none"
+        path = official_runs.predict(config, resume, folder, normaliser=order, **how)
+        print(f"Saved similarity matrix predictions to {path}")  # drivers look for these words
+        return 0
+    page = None
+    if not args.no_page:
+        page = PageSettings.from_official(config, page_folder(Path(args.out), name), name, data)
+        page = replace(page, hide_truth=page.hide_truth or args.hide_truth)
     reports = official_runs.evaluate(
-        config,
-        Path(args.resume),
-        data=None if args.data is None else Path(args.data),
-        device=chosen_device(args.device),
-        with_bank=not args.no_bank,
-        normalisers=[parse_spec(name, beta=args.beta, k=args.k) for name in names],
-        out=None if args.sims is None else Path(args.sims),
+        config, resume, with_bank=not args.no_bank, normalisers=specs, page=page, **how
     )
     if args.json is not None:
         write_json(args.json, {name: report.to_dict() for name, report in reports.items()})
     print("\n\n".join("\n".join(_lines(report)) for report in reports.values()))
+    if page is not None and page.every != 0:
+        print(f"Ranking page: {page.folder / 'index.html'}")
     return 0
 
 

@@ -48,6 +48,7 @@ class OfficialSet:
     """Lists, features and captions of one split."""
 
     name: str
+    split: str
     train: list[str]  # videos
     val: list[str]  # videos that are evaluated
     experts: Mapping[str, Features]  # in the order of the model
@@ -150,6 +151,18 @@ class OfficialSet:
         if self.reading.fuse_captions:
             return [np.vstack(captions)]
         return captions[: self._n_queries]
+
+    def asked_captions(self, video: str) -> list[list[str]]:
+        """What is said in each of `asked_text`, sentence by sentence; fused ones have several."""
+        told = [
+            each if isinstance(each, str) else " ".join(map(str, each))
+            for each in self.captions.get(video, ())
+        ]
+        if self.caption_index is not None:
+            told = told[self.caption_index[video] :][:1]
+        if self.reading.fuse_captions:
+            return [told]
+        return [[each] for each in told[: self._n_queries]]
 
     def _captions(self, video: str) -> list[np.ndarray]:
         if video not in self.text:
@@ -315,7 +328,9 @@ def open_official(
         )
         for expert, dim in dims.items()
     }
-    text = _text(tree, name, asked, experts["text_feat"], videos, challenge, cache)
+    # Training captions are in the first release, whatever release is asked.
+    roots = [root, asked] if train and asked != root else [asked]
+    text = _text(tree, name, roots, experts["text_feat"], videos, challenge, cache)
     reading = Reading(
         max_tokens=args["max_tokens"],
         variable=frozenset(e for e in dims if how[e].get("temporal") == "vlad"),
@@ -341,6 +356,7 @@ def open_official(
     teachers = [root / distilled["base_path"] / file for file in distilled.get("teachers", [])]
     return OfficialSet(
         name,
+        split,
         train,
         val,
         found,
@@ -357,18 +373,20 @@ def open_official(
 def _text(
     tree: Tree,
     name: str,
-    root: Path,
+    roots: list[Path],
     feature: str,
     videos: list[str],
     challenge: bool,
     cache: Path | None,
 ) -> TextFeatures:
     """Tokens of the captions of some videos."""
-    files = [_there(file) for file in text_files(root, name, feature, challenge)]
+    found = [text_files(root, name, feature, challenge) for root in roots]
     keys = None
-    if len(files) > 1 and tree.text_keys:  # in several parts, by keys other than the videos' names
+    # In several parts, by keys other than the videos' names.
+    if len(found[0]) > 1 and tree.text_keys:
         beside = tuple(f"{tree.text_folder}/{file}" for file in tree.text_keys)
-        keys = read_dict(_there(first_of(root, tree.text_keys + beside)), videos)
+        keys = read_dict(_there(first_of(roots[0], tree.text_keys + beside)), videos)
+    files = [_there(file) for each in found for file in each]
     return read_text_features(files, videos, keys, cache)
 
 

@@ -30,6 +30,7 @@ class Tree:
     captions: Files = ("raw-captions.pkl",)
     caption_index: Mapping[str, str] = field(default_factory=dict)  # split -> which caption counts
     video_path: str = "videos/{}.mp4"
+    video_folder: str = "videos"  # what `videos` of that path stands for, below its folder
     bare_ids: bool = False  # lists give file names; the part before the first point counts
 
 
@@ -73,6 +74,7 @@ TREES = {
             }
         },
         text={"openai": ("w2v_MSRVTT_openAIGPT.pickle",)},
+        video_folder="videos/all",
         caption_index={"jsfusion": "jsfusion_val_caption_idx.pkl"},
     ),
     "MSVD": Tree(

@@ -172,6 +172,7 @@ class ExpertsTrainer:
         *,
         teachers: Sequence[Taught] = (),
         masks: np.ndarray | None = None,
+        validated: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Prepare, and read the last state if there is one.
@@ -186,6 +187,8 @@ class ExpertsTrainer:
                 under an equal one.
             teachers: of the training clips and their captions.
             masks: [n_captions] bool, training captions that may be drawn; None for all.
+            validated: takes after each epoch its number, the similarities of validation captions
+                and clips, and which captions there are.
             report: takes a line of progress after each epoch.
 
         Raises:
@@ -193,7 +196,7 @@ class ExpertsTrainer:
         """
         self.train, self.val, self.settings, self.folder = train, val, settings, Path(folder)
         self.config = {**config, "settings": asdict(settings)}
-        self.teachers, self.report = teachers, report
+        self.teachers, self.validated, self.report = teachers, validated, report
         if len(train) < (settings.batch if settings.drop_last else 2):
             raise SettingsError(
                 f"the training list names {len(train)} videos, which make no batch; name more, or "
@@ -332,6 +335,8 @@ class ExpertsTrainer:
             raise ModelError(
                 f"the similarities of epoch {self.epoch} are not finite; lower the learning rate"
             )
+        if self.validated is not None:
+            self.validated(self.epoch, sims, there)
         found = {
             "t2v": summarise(t2v_ranks(sims, mask=there)),
             "v2t": summarise(v2t_ranks(sims, mask=there)),
