@@ -141,7 +141,7 @@ def test_gradients_reach_all_inputs_of_the_gating():
     """torch.autograd.gradcheck through the grouped batch norm, in training."""
     torch.manual_seed(0)
     norm = torch.nn.BatchNorm1d(3).double().train()
-    x = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     parameters = (norm.weight, norm.bias)
     assert torch.autograd.gradcheck(lambda x, *_: grouped_batch_norm(x, norm), (x, *parameters))
 
@@ -149,9 +149,9 @@ def test_gradients_reach_all_inputs_of_the_gating():
 def test_groups_have_the_statistics_of_a_call_each():
     torch.manual_seed(1)
     together, apart = (torch.nn.BatchNorm1d(3).double().train() for _ in range(2))
-    x = torch.randn(5, 4, 3, dtype=torch.float64) * 3 + 1
+    x = torch.randn(4, 5, 3, dtype=torch.float64) * 3 + 1
     out = grouped_batch_norm(x, together)
-    one_by_one = torch.stack([apart(x[:, g]) for g in range(4)], dim=1)
+    one_by_one = torch.stack([apart(group) for group in x])
     torch.testing.assert_close(out, one_by_one)
     torch.testing.assert_close(dict(together.state_dict()), dict(apart.state_dict()))
     assert together.num_batches_tracked == 4

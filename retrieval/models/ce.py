@@ -23,6 +23,7 @@ from retrieval.models.gating import (
 )
 from retrieval.models.netvlad import NetVLAD
 from retrieval.models.similarity import expert_similarity, padded_product
+from retrieval.models.wide import linears
 
 TENSOR_DIM = 64  # to which "pairwise-star-tensor" reduces before the outer product
 POOLING_ORDER = ("ocr", "audio", "speech")  # of the released state dicts; others follow
@@ -269,16 +270,17 @@ class Experts(nn.Module):
         Of the two concatenating variants, the one embedding goes by the first expert's name.
         """
         names = self.config.names
-        emb = {
-            name: unit(pooled)
-            for name, unit in zip(names, self.text_GU, strict=len(self.text_GU) > 1)
-        }
+        units = [] if self.config.concat_experts else list(self.text_GU)
+        *projected, logits = linears(pooled, [*(unit.fc for unit in units), self.moe_fc])
+        emb = {name: unit.gate(x) for name, unit, x in zip(names, units, projected, strict=False)}
+        if self.config.concat_experts:
+            emb = {names[0]: pooled}
         if "text" in self.config.randomise:
             emb = {name: torch.rand_like(e) for name, e in emb.items()}
         if self.config.freeze_weights:
             weights = pooled.new_full((len(pooled), len(names)), 1 / len(names))
         else:
-            weights = self.moe_fc(pooled).softmax(dim=1)
+            weights = logits.softmax(dim=1)
         return emb, weights
 
     def embed_videos(
@@ -318,18 +320,18 @@ class Experts(nn.Module):
         """Every expert with the mean of those available, before the shared part of g.
 
         Returns:
-            [n, n_experts, dim].
+            [n_experts, n, dim].
         """
         mean = collaboration.mean_of_available(vectors, available)
         if self.config.use_ce == "pairwise-star-specific":
             own = zip(self.g_reason_unshared_weights, vectors, strict=True)
-            return torch.stack([g(torch.cat([v, mean], dim=1)) for g, v in own], dim=1)
-        own = torch.stack(vectors, dim=1)
+            return torch.stack([g(torch.cat([v, mean], dim=1)) for g, v in own])
+        own = torch.stack(vectors)
         if self.config.use_ce == "pairwise-star-tensor":
-            outer = self.dim_reduce(own)[..., None] * self.dim_reduce(mean)[:, None, None]
+            outer = self.dim_reduce(own)[..., None] * self.dim_reduce(mean)[:, None]
             return self.g_reason_1(outer.flatten(2))
         of_own, of_mean = self.g_reason_1.weight.chunk(2, dim=1)
-        return F.linear(own, of_own, self.g_reason_1.bias) + F.linear(mean, of_mean)[:, None]
+        return F.linear(own, of_own, self.g_reason_1.bias) + F.linear(mean, of_mean)
 
 
 class _OwnReasoning(nn.Module):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from retrieval.models.wide import linears
+
 
 class ContextGating(nn.Module):
     """Each entry of x, times how much of it the others let through.
@@ -37,7 +39,11 @@ class GatedEmbeddingUnit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[n, in_dim] -> [n, out_dim] unit rows."""
-        return F.normalize(self.cg(self.fc(x)))
+        return self.gate(linears(x, [self.fc])[0])
+
+    def gate(self, projected: torch.Tensor) -> torch.Tensor:
+        """The same from what `fc` gives."""
+        return F.normalize(self.cg(projected))
 
 
 class GateOnly(nn.Module):
@@ -61,7 +67,7 @@ class ReduceDim(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[n, in_dim] -> [n, out_dim] unit rows."""
-        return F.normalize(self.fc(x))
+        return F.normalize(linears(x, [self.fc])[0])
 
 
 class _ReasonedGating(nn.Module):

@@ -1,8 +1,9 @@
 """Tokens of a caption or of an expert -> one vector of fixed length, by soft assignment."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+TINY = 1e-12  # shortest length that is divided by
 
 
 class NetVLAD(nn.Module):
@@ -45,5 +46,9 @@ class NetVLAD(nn.Module):
         assigned = self.batch_norm(x.reshape(n * n_tokens, dim) @ self.clusters).softmax(dim=1)
         assigned = assigned[:, : self.n_clusters].reshape(n, n_tokens, self.n_clusters)
         residuals = torch.bmm(x.transpose(1, 2), assigned)  # [n, dim, n_clusters]
-        residuals = residuals - assigned.sum(dim=1, keepdim=True) * self.clusters2
-        return F.normalize(F.normalize(residuals, dim=1).flatten(1))
+        residuals = residuals.addcmul(assigned.sum(dim=1, keepdim=True), self.clusters2, value=-1)
+        # Both lengths follow from the clusters' lengths, so the large array is scaled once.
+        length = torch.linalg.vector_norm(residuals, dim=1, keepdim=True)  # [n, 1, n_clusters]
+        inner = length.clamp_min(TINY)
+        outer = torch.linalg.vector_norm(length / inner, dim=2, keepdim=True).clamp_min(TINY)
+        return (residuals * (inner * outer).reciprocal()).flatten(1)

@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from retrieval.errors import SettingsError
 
+PART = 1 << 17  # numbers, 0.5 MiB
+
 
 class RAdam(torch.optim.Optimizer):
     """Adam whose step is rectified while its variance is still uncertain; decoupled weight decay.
@@ -139,8 +141,16 @@ class Ranger(RAdam):
         super()._move(group, t, params)
         if t % group["k"] == 0:
             for p in params:
-                slow = self.state[p]["slow_buffer"]
-                p.copy_(slow.add_(p - slow, alpha=group["alpha"]))
+                for part, slow in _parts(p, self.state[p]["slow_buffer"]):
+                    slow.add_(part.sub_(slow), alpha=group["alpha"])
+                    part.copy_(slow)
+
+
+def _parts(p: torch.Tensor, slow: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """Both whole, or on the CPU in parts that stay in the cache over several operations."""
+    if p.device.type == "cpu" and p.is_contiguous() and slow.is_contiguous():
+        return zip(p.view(-1).split(PART), slow.view(-1).split(PART), strict=True)
+    return [(p, slow)]
 
 
 class CosineRestarts(LRScheduler):
