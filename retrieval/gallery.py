@@ -4,14 +4,18 @@ G/video_emb.npy   [n_gallery, dim] rows of the encoder      G/items.jsonl    one
 G/query_emb.npy   labelled queries, if there are any        G/queries.jsonl  {id, text, video_id}
 G/media/          posters and playable copies               G/biases/        fitted later
 G/manifest.json   written last: encoder, command, size and SHA-256 of every file
+
+A gallery may show the items and labelled queries of another that lies beside it: then its items are
+ids alone, its manifest names the other with the SHA-256 of what is shown, and the queries are
+embedded when somebody needs them.
 """
 
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,14 @@ import numpy as np
 from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
+from retrieval.live import Live, rows_of
 from retrieval.spaces import Space, space_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 FILM_LIBRARY = PROJECT / "precomputed" / "animations"
 EXTERNAL = "external"  # name of an encoder that is not here
 MAKE = "python -m retrieval index VIDEOS_DIR --out GALLERY"
+SHOWN = ("items.jsonl", "queries.jsonl")  # what a gallery may take from another
 ITEM_FIELDS = ("id", "caption", "captions", "clip", "poster", "duration_s")
 
 
@@ -78,8 +84,13 @@ class Queries:
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
-    text_emb: np.ndarray  # [n_queries, dim] float32, rows of the encoder
+    emb: np.ndarray | Live  # [n_queries, dim] float32, rows of the encoder
     correct: np.ndarray  # [n_queries] int64, the row of the correct video
+
+    @property
+    def text_emb(self) -> np.ndarray:
+        """[n_queries, dim] float32, made now where they are not stored."""
+        return rows_of(self.emb)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -172,6 +183,57 @@ def write_gallery(
     checked = _checked(video_emb, items, encoder, queries, query_emb)
     with contextlib.nullcontext(build) if build else Build(out, command) as build:
         _write(build, *checked, encoder, media_root, media, np.float16 if half else np.float32)
+
+
+def write_showing(
+    out: str | Path,
+    shown: Gallery,
+    ids: Sequence[str],
+    video_emb: np.ndarray,
+    encoder: EncoderId,
+    command: str = MAKE,
+    media: str = "video",
+) -> None:
+    """Write a gallery that shows items of another, in half precision.
+
+    Args:
+        out: the folder to make, beside the other.
+        shown: the other gallery.
+        ids: items of it, one a row.
+        video_emb: [n_gallery, dim] rows of the encoder.
+        encoder: what made them, and embeds the queries when asked.
+        command: the command that makes this gallery again.
+        media: how its items are played, "video" or "audio".
+
+    Raises:
+        GalleryError: the two are not beside one another, or an id is none of the other's.
+        ValueError: a row is not one of the encoder's.
+    """
+    emb = encoder.space.checked(video_emb, "the video embeddings")
+    rows = [{"id": known} for known in ids]
+    if len(emb) != len(rows):
+        raise GalleryError(f"there are {len(emb):,} embeddings and {len(rows):,} ids")
+    strange = check_ids(rows, "item") - set(shown.rows)
+    if strange:
+        raise GalleryError(f"gallery {shown.name} has no item {min(strange)!r} to show")
+    if shown.path is None or shown.path.resolve().parent != Path(out).resolve().parent:
+        raise GalleryError(
+            f"{Path(out).name} must lie beside {shown.name}, whose items it shows; name another "
+            "--out, or give --items"
+        )
+    labelled = () if shown.queries is None else shown.queries.correct
+    about = {
+        "n_items": len(rows),
+        "n_queries": sum(shown.items[row].id in set(ids) for row in labelled),
+        "dim": encoder.dim,
+        "encoder": asdict(encoder),
+        "media": media,
+        "shows": {"gallery": shown.name, "sha256": _shown_sums(shown)},
+    }
+    with Build(out, command) as build:
+        files.write_npy(build.folder / "video_emb.npy", emb.astype(np.float16))
+        files.write_jsonl(build.folder / "items.jsonl", rows)
+        build.finish("gallery", about)
 
 
 def _checked(
@@ -272,6 +334,9 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
     if len(rows) != len(emb):
         raise GalleryError(f"{path} has {len(emb)} embeddings and {len(rows)} items; make it again")
     check_ids(rows, "item")
+    if "shows" in manifest:
+        items, queries = _shown(path, manifest["shows"], [row["id"] for row in rows], encoder)
+        return Gallery(path.resolve().name, path, emb, items, encoder, queries, manifest)
     root = media_folder(manifest.get("media_root", "."), path)
     resolve = _Resolver(root)
     items = tuple(_item(row, resolve) for row in rows)
@@ -279,6 +344,47 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
     if "queries.jsonl" in manifest["files"]:
         queries = _read_queries(path, manifest, encoder, {r["id"]: n for n, r in enumerate(rows)})
     return Gallery(path.resolve().name, path, emb, items, encoder, queries, manifest)
+
+
+def _shown(
+    path: Path, about: dict[str, Any], ids: list[str], encoder: EncoderId
+) -> tuple[tuple[Item, ...], Queries | None]:
+    """Items, and labelled queries for them, of the gallery beside."""
+    name = str(about.get("gallery")) if isinstance(about, dict) else ""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise GalleryError(f"{path}: its manifest names no gallery to show; make it again")
+    other = _opened(path.resolve().parent / name)
+    if about.get("sha256") != _shown_sums(other):
+        raise GalleryError(
+            f"{path} shows the items of {name}, which has other ones by now; make it again"
+        )
+    rows = [other.rows[known] for known in ids]
+    items = tuple(other.items[row] for row in rows)
+    if other.queries is None:
+        return items, None
+    place = {row: n for n, row in enumerate(rows)}
+    asked = [n for n, row in enumerate(other.queries.correct.tolist()) if row in place]
+    texts = tuple(other.queries.texts[n] for n in asked)
+    correct = np.array([place[other.queries.correct[n]] for n in asked], dtype=np.int64)
+    known = tuple(other.queries.ids[n] for n in asked)
+    return items, Queries(known, texts, Live(texts, encoder), correct) if asked else None
+
+
+def _shown_sums(gallery: Gallery) -> dict[str, str]:
+    """SHA-256 of what another gallery may show."""
+    listed = gallery.manifest["files"]
+    return {name: listed[name]["sha256"] for name in SHOWN if name in listed}
+
+
+def _opened(path: Path) -> Gallery:
+    """A gallery that several may show, opened once."""
+    manifest = path / files.MANIFEST
+    return _opened_at(path, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
+
+
+@lru_cache(maxsize=4)
+def _opened_at(path: Path, _: int) -> Gallery:
+    return open_gallery(path)
 
 
 def read_encoder_id(manifest: dict[str, Any], path: Path) -> EncoderId:

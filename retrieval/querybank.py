@@ -3,11 +3,15 @@
 B/bank_emb.npy   [n_bank, dim] rows of the encoder, in a random order so that a head is a sample
 B/captions.jsonl {"text"} a row            B/manifest.json   written last, as in a gallery
 G/biases/*.npz   one fitted bias each, with the digests of all that it was fitted on
+
+A bank may take the captions of another that lies beside it: then it is a manifest alone, with the
+other's name and the SHA-256 of its captions, which are embedded when somebody needs them.
 """
 
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,6 +24,7 @@ from retrieval import files, formats
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, read_emb, read_encoder_id
+from retrieval.live import Live, rows_of
 from retrieval.normalisers import Bias, Updatable
 
 MAKE = "python -m retrieval bank CAPTIONS --gallery GALLERY --out BANK"
@@ -35,17 +40,24 @@ class Querybank:
     name: str
     path: Path | None  # None for one that lives in memory only
     captions: tuple[str, ...]
-    text_emb: np.ndarray  # [n_bank, dim] float32, rows of the encoder
+    emb: np.ndarray | Live  # [n_bank, dim] float32, rows of the encoder
     encoder: EncoderId
     manifest: dict[str, Any] = field(default_factory=dict)
     side: str = "text"  # what the rows embed: "text", or "video" to normalise video-to-text
 
     def __len__(self) -> int:
-        return len(self.text_emb)
+        return len(self.emb)
+
+    @property
+    def text_emb(self) -> np.ndarray:
+        """[n_bank, dim] float32, made now where they are not stored."""
+        return rows_of(self.emb)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the embeddings, as in the manifest."""
+        """SHA-256 of the embeddings, as in the manifest, or of what they follow from."""
+        if isinstance(self.emb, Live):
+            return self.emb.digest
         known = self.manifest.get("files", {}).get("bank_emb.npy")
         return known["sha256"] if known else files.digest_array(self.text_emb)
 
@@ -55,7 +67,7 @@ class Querybank:
             raise GalleryError(f"the bank has {len(self):,} captions, cannot take {n:,}")
         if n == len(self):
             return self
-        return replace(self, captions=self.captions[:n], text_emb=self.text_emb[:n], manifest={})
+        return replace(self, captions=self.captions[:n], emb=self.text_emb[:n], manifest={})
 
     def check_fits(self, gallery: Gallery) -> None:
         """Refuse a bank that another encoder made.
@@ -148,21 +160,82 @@ def embed_querybank(
         write_querybank(out, emb, captions, EncoderId.of(encoder, spec), command, build=build)
 
 
+def write_sharing(
+    out: str | Path,
+    other: Querybank,
+    encoder: EncoderId,
+    n: int | None = None,
+    command: str = MAKE,
+) -> None:
+    """Write a querybank that takes the captions of another.
+
+    Args:
+        out: the folder to make, beside the other.
+        other: the bank that has the captions.
+        encoder: embeds them when asked.
+        n: the first so many captions; None for all.
+        command: the command that makes this bank again.
+
+    Raises:
+        GalleryError: the two are not beside one another, or the other has no captions of its own.
+    """
+    if other.path is None or "captions.jsonl" not in other.manifest["files"]:
+        raise GalleryError(f"querybank {other.name} has no captions of its own to share")
+    if other.path.resolve().parent != Path(out).resolve().parent:
+        raise GalleryError(
+            f"{Path(out).name} must lie beside {other.name}, whose captions it takes; name "
+            "another --out, or give a file of captions"
+        )
+    known = other.manifest["files"]["captions.jsonl"]["sha256"]
+    with Build(out, command) as build:
+        about = {
+            "n_items": len(other.head(n or len(other))),
+            "dim": encoder.dim,
+            "encoder": asdict(encoder),
+            "side": "text",
+            "captions_of": {"bank": other.name, "sha256": known},
+        }
+        build.finish("querybank", about)
+
+
 def open_querybank(path: str | Path, verify: bool = False) -> Querybank:
     """Open a querybank; a damaged, unfinished or foreign one is refused in one sentence."""
     path = Path(path)
     manifest = files.read_manifest(path, "querybank", MAKE, verify)
     encoder = read_encoder_id(manifest, path)
+    if "captions_of" in manifest:
+        captions = _captions_of(path, manifest)
+        live = Live(captions, encoder)
+        return Querybank(path.resolve().name, path, captions, live, encoder, manifest)
     emb = read_emb(path, "bank_emb.npy", manifest, encoder)
+    captions = _read_captions(path, manifest)
+    if len(captions) != len(emb):
+        raise GalleryError(f"{path} has {len(emb)} embeddings and {len(captions)} captions")
+    side = manifest.get("side", "text")
+    return Querybank(path.resolve().name, path, captions, emb, encoder, manifest, side)
+
+
+def _read_captions(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     known = manifest["files"].get("captions.jsonl")
     if known is None or files.sha256_file(path / "captions.jsonl") != known["sha256"]:
         raise GalleryError(f"{path}: captions.jsonl is damaged; make the bank again")
     rows = files.read_table(path / "captions.jsonl")
-    if len(rows) != len(emb):
-        raise GalleryError(f"{path} has {len(emb)} embeddings and {len(rows)} captions")
-    captions = tuple(files.clean_text(str(row.get("text", ""))) for row in rows)
-    side = manifest.get("side", "text")
-    return Querybank(path.resolve().name, path, captions, emb, encoder, manifest, side)
+    return tuple(files.clean_text(str(row.get("text", ""))) for row in rows)
+
+
+def _captions_of(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The captions that a bank takes from another beside it."""
+    about, n = manifest["captions_of"], manifest.get("n_items")
+    name = str(about.get("bank")) if isinstance(about, dict) else ""
+    if not re.fullmatch(r"\w[\w.-]*", name) or not isinstance(n, int) or n < 1:
+        raise GalleryError(f"{path}: its manifest names no captions; make it again")
+    other = path.resolve().parent / name
+    listed = files.read_manifest(other, "querybank", MAKE)
+    if listed["files"].get("captions.jsonl", {}).get("sha256") != about.get("sha256"):
+        raise GalleryError(
+            f"{path} takes the captions of {name}, which has other ones by now; make it again"
+        )
+    return _read_captions(other, listed)[:n]
 
 
 def read_captions(path: str | Path) -> list[str]:

@@ -53,6 +53,8 @@ FLOORS = {
     "retrieval.encoders": 3,
     "retrieval.training": 3,
     "retrieval.index": 4,
+    "retrieval.live": 4,
+    "retrieval.featured": 4,
     "retrieval.gallery": 4,
     "retrieval.indexing": 4,
     "retrieval.querybank": 4,

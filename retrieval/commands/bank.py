@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gallery",
         help="the gallery it is for: takes its encoder, and keeps fitted biases with it",
     )
+    parser.add_argument(
+        "--captions-of",
+        metavar="BANK",
+        help="instead of CAPTIONS: take those of the querybank BANK, which lies beside --out; they "
+        "are embedded when needed, so little is stored. With --gallery or --model",
+    )
     parser.add_argument("--encoder-id", help="name or SHA-256 of the encoder of --embeddings")
     parser.add_argument("--limit", type=int, help="take a random sample of N captions")
     parser.add_argument(
@@ -41,16 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make a querybank, and the biases of its gallery."""
-    from retrieval.querybank import embed_querybank, open_querybank, read_captions, write_querybank
+    from retrieval.querybank import embed_querybank, read_captions, write_querybank
 
     if args.captions_file and args.captions:
         raise SettingsError("give the captions once, as CAPTIONS or as --captions")
     if args.limit is not None and args.limit < 1:
         raise SettingsError(f"--limit must be 1 or more, got {args.limit}")
     captions_file = args.captions_file or args.captions
-    if captions_file is None and args.embeddings is None:
+    if captions_file is None and args.embeddings is None and args.captions_of is None:
         raise SettingsError("give CAPTIONS, a file with one caption a line, or --embeddings FILE")
     gallery = _open_gallery(args.gallery)
+    if args.captions_of is not None:
+        if captions_file or args.embeddings or args.side == "video":
+            raise SettingsError("--captions-of brings all captions; leave other ones out")
+        return _shared(args, gallery)
     captions = None if captions_file is None else read_captions(captions_file)
     if args.embeddings is None:
         if args.side == "video":
@@ -64,11 +74,30 @@ def run(args: argparse.Namespace) -> int:
         emb, captions = _embeddings(args.embeddings, captions, args.limit)
         encoder = _encoder_id(args, gallery, emb.shape[1])
         write_querybank(args.out, emb, captions, encoder, args.command_line, args.side)
+    return _finished(args, gallery, args.side)
+
+
+def _finished(args: argparse.Namespace, gallery: Any, side: str) -> int:
+    from retrieval.querybank import open_querybank
+
     bank = open_querybank(args.out)
     logger.info("%s: %s captions", args.out, f"{len(bank):,}")
-    if gallery is not None and args.side == "text":
+    if gallery is not None and side == "text":
         _keep_biases(gallery, bank)
     return 0
+
+
+def _shared(args: argparse.Namespace, gallery: Any) -> int:
+    """A bank of another bank's captions."""
+    from retrieval.encoders import get_encoder
+    from retrieval.gallery import EncoderId
+    from retrieval.querybank import open_querybank, write_sharing
+
+    spec = args.model or _spec_of(gallery) or DEFAULT_MODEL
+    encoder = EncoderId.of(get_encoder(spec), spec)
+    other = open_querybank(args.captions_of)
+    write_sharing(args.out, other, encoder, args.limit, args.command_line)
+    return _finished(args, gallery, "text")
 
 
 def _open_gallery(path: str | None) -> Any:

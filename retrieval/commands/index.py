@@ -1,7 +1,9 @@
-"""python -m retrieval index: videos, or embeddings computed elsewhere -> a gallery."""
+"""python -m retrieval index: videos, their features, or embeddings from elsewhere -> a gallery."""
 
 import argparse
 import logging
+from pathlib import Path
+from typing import Any
 
 from retrieval.commands import DEFAULT_MODEL, MODEL_HELP
 from retrieval.errors import SettingsError
@@ -36,6 +38,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="labelled queries: a list with text, video_id and (optional) id",
     )
+    parser.add_argument(
+        "--experts",
+        type=Path,
+        metavar="FEATURES",
+        help="instead of videos: root of a feature tree, as `animations --experts` writes it or "
+        "official sets have it, for a --model of the expert family; without --items or --gallery "
+        "its evaluated videos are indexed",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="--experts: make the folder --model first, from this checkpoint of a `train` run",
+    )
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        metavar="DIR",
+        help="--checkpoint: live encoder of its text feature (default: in FEATURES/text_encoders)",
+    )
+    parser.add_argument(
+        "--gallery",
+        metavar="DIR",
+        help="--experts: show this gallery's items and labelled queries; it lies beside --out",
+    )
     parser.add_argument("--encoder-id", help="name or SHA-256 of the encoder of --embeddings")
     parser.add_argument(
         "--media-root",
@@ -50,11 +77,22 @@ def run(args: argparse.Namespace) -> int:
     """Make or verify a gallery."""
     if args.verify is not None:
         return _verify(args.verify)
-    if (args.videos is None) == (args.embeddings is None):
-        raise SettingsError("give either a folder of videos or --embeddings FILE")
+    ways = {
+        args.videos: _from_videos,
+        args.embeddings: _from_embeddings,
+        args.experts: _from_experts,
+    }
+    given = [way for source, way in ways.items() if source is not None]
+    if len(given) != 1:
+        raise SettingsError(
+            "give either a folder of videos, --experts FEATURES or --embeddings FILE"
+        )
     if args.out is None:
         raise SettingsError("say where the gallery goes: --out GALLERY")
-    n_items = _from_embeddings(args) if args.videos is None else _from_videos(args)
+    for option in ("checkpoint", "tokens", "gallery"):
+        if getattr(args, option) is not None and args.experts is None:
+            raise SettingsError(f"--{option} belongs to --experts FEATURES")
+    n_items = given[0](args)
     logger.info("%s: %s items", args.out, f"{n_items:,}")
     return 0
 
@@ -130,3 +168,43 @@ def _from_embeddings(args: argparse.Namespace) -> int:
         args.out, emb, items, encoder, queries, query_emb, args.command_line, args.media_root
     )
     return n_items
+
+
+def _from_experts(args: argparse.Namespace) -> int:
+    from retrieval.encoders import get_encoder
+    from retrieval.featured import index_experts, items_of_tree
+    from retrieval.gallery import open_gallery
+    from retrieval.indexing import queries_of_items, read_items, read_queries
+
+    if args.model is None:
+        raise SettingsError("--experts needs --model, a folder of a network of the expert family")
+    if args.queries_as not in (None, "captions"):
+        raise SettingsError("--queries-as is 'captions'; other labelled queries: --query-items")
+    encoder = _packed(args) if args.checkpoint is not None else get_encoder(args.model)
+    if not hasattr(encoder, "reads"):
+        raise SettingsError(f"{encoder.name} takes videos, not expert features; index the videos")
+    asked = args.items, args.query_items, args.queries_as
+    if args.gallery is not None:
+        if any(each is not None for each in asked):
+            raise SettingsError("--gallery brings its items and queries; leave other ones out")
+        shown, items, queries = open_gallery(args.gallery), None, None
+    else:
+        shown = None
+        items = read_items(args.items) if args.items else items_of_tree(args.experts, encoder.reads)
+        queries = read_queries(args.query_items) if args.query_items else None
+        if args.queries_as == "captions":
+            queries = queries_of_items(items)
+    return index_experts(
+        args.experts, args.out, encoder, args.model, args.command_line, shown, items, queries
+    )
+
+
+def _packed(args: argparse.Namespace) -> Any:
+    """The encoder of a checkpoint, in the folder that --model names."""
+    from retrieval.encoders import ENCODERS
+    from retrieval.encoders.trained import pack, read_run
+
+    tokens = args.tokens
+    if tokens is None:
+        tokens = args.experts / "text_encoders" / read_run(args.checkpoint).text
+    return pack(args.checkpoint, tokens, Path(ENCODERS.get(args.model, args.model)))

@@ -192,14 +192,20 @@ class ClipEncoder:
     def _computing(self, work: int) -> Iterator[None]:
         """One caller at a time; a little work is done by one thread, as waiting costs more."""
         half = torch.autocast("cuda", torch.float16, enabled=self.device.type == "cuda")
-        with self._lock, torch.inference_mode(), half:
-            n_threads = torch.get_num_threads()
-            if work < _LITTLE:
-                torch.set_num_threads(1)
-            try:
-                yield
-            finally:
-                torch.set_num_threads(n_threads)
+        little = one_thread() if work < _LITTLE else contextlib.nullcontext()
+        with self._lock, torch.inference_mode(), half, little:
+            yield
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """For a little work, where waiting for other threads costs more than they save."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class Preprocess:

@@ -3,8 +3,8 @@
 A row is the embeddings of all experts side by side, then their weights: of a caption the mixture of
 experts, of a video 1 where it has the expert and 0 where it lacks it (see `retrieval.spaces`).
 
-M/experts.json         name, network, tokens of a sentence, and where what makes them lies:
-M/tokens/ or M/../NAME
+M/experts.json         name, network, features it takes, and where what makes tokens lies:
+M/tokens/ or M/../TEXT its live text encoder
 M/experts.safetensors  weights, in half precision
 """
 
@@ -12,8 +12,8 @@ import hashlib
 import re
 import shutil
 from bisect import bisect
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,29 @@ import numpy as np
 import torch
 
 from retrieval import checkpoint
+from retrieval.encoders.clip import one_thread
 from retrieval.encoders.tokens import TokenEncoder, load_tokens
 from retrieval.errors import ModelError, QueryError
 from retrieval.files import read_json, sha256_file, write_json
 from retrieval.models import CEConfig, CENet, Expert, build, from_official, load_weights
 from retrieval.spaces import WeightedExperts
 from retrieval.training.expert_clips import ExpertClips, caption_tokens, embed_videos
+from retrieval.training.expert_recipes import TOKENS as TOKENS_OF
 from retrieval.training.expert_recipes import get_expert_recipe
 from retrieval.training.experts_trainer import read_checkpoint
 
 SETTINGS, WEIGHTS, TOKENS = "experts.json", "experts.safetensors", "tokens"
 _BATCH = 512  # sentences at a time
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a network takes of a feature tree."""
+
+    dataset: str  # whose tree it is, see `retrieval.datasets.trees`
+    split: str  # that it was tested on; some experts have files of their own there
+    experts: Mapping[str, Mapping[str, Any]]  # name -> its entry in feat_aggregation
+    tokens: Mapping[str, int]  # that are taken of an expert of many
 
 
 class TrainedExperts:
@@ -42,7 +54,13 @@ class TrainedExperts:
     n_frames = 1  # frames are not what it takes
 
     def __init__(
-        self, model: CENet, tokens: TokenEncoder, name: str, n_words: int, tokens_digest: str = ""
+        self,
+        model: CENet,
+        tokens: TokenEncoder,
+        name: str,
+        n_words: int,
+        reads: Reads,
+        settings: Mapping[str, Any],
     ) -> None:
         """Put a network to use.
 
@@ -51,7 +69,8 @@ class TrainedExperts:
             tokens: of the text feature that it was trained on.
             name: short name for people.
             n_words: tokens that are taken of a sentence.
-            tokens_digest: SHA-256 of what makes the tokens what they are.
+            reads: which features it takes of a video.
+            settings: all else, as JSON, that embeddings follow from.
 
         Raises:
             ModelError: the network has no embedding for each expert, or compares otherwise.
@@ -66,9 +85,8 @@ class TrainedExperts:
             )
         model.checks_input = False
         self.model, self.tokens, self.name, self.n_words = model.eval(), tokens, name, n_words
-        self.digest = checkpoint.digest(
-            model.state_dict(), {"n_words": n_words, "tokens": tokens_digest, **_plain(config)}
-        )
+        self.reads = reads
+        self.digest = checkpoint.digest(model.state_dict(), {"n_words": n_words, **settings})
         text = self._embed_text([np.zeros((1, config.text_dim), np.float32)])[0]
         self.experts = tuple((name, text[name].shape[1]) for name in config.names)
         self.space = WeightedExperts(self.experts)
@@ -119,7 +137,8 @@ class TrainedExperts:
     @torch.no_grad()
     def _embed_text(self, rows: list[np.ndarray]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         taken = caption_tokens([np.asarray(each, np.float32) for each in rows], self.n_words)
-        emb, weights = self.model.embed_text(taken.take(torch.arange(len(rows)))[:, None])
+        with one_thread():
+            emb, weights = self.model.embed_text(taken.take(torch.arange(len(rows)))[:, None])
         return {name: one[:, 0] for name, one in emb.items()}, weights[:, 0]
 
     def _row(self, emb: dict[str, torch.Tensor], weights: torch.Tensor) -> np.ndarray:
@@ -139,11 +158,12 @@ def from_checkpoint(path: Path, tokens: TokenEncoder) -> TrainedExperts:
     Raises:
         ModelError: no such checkpoint, or it was trained on another text feature.
     """
-    name, config, text, n_words, weights = _described(path)
-    _check_tokens(name, text, tokens)
-    model = build(config)
-    load_weights(model, weights)
-    return TrainedExperts(model, tokens, name, n_words)
+    run = read_run(path)
+    _check_tokens(run.name, run.text, tokens)
+    model = build(run.model)
+    load_weights(model, run.weights)
+    settings = {"model": _plain(run.model)}
+    return TrainedExperts(model, tokens, run.name, run.n_words, run.reads, settings)
 
 
 def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
@@ -155,42 +175,70 @@ def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
             beside `out`, for other networks to share; into it where another of the name is there.
         out: the folder to make, whose name is the encoder's.
     """
-    _, config, text, n_words, weights = _described(path)
+    run = read_run(path)
     loaded = load_tokens(tokens)
-    _check_tokens(out.name, text, loaded)
-    own, beside = out / TOKENS, out.parent / text
+    _check_tokens(out.name, run.text, loaded)
+    own, beside = out / TOKENS, out.parent / run.text
     loaded.save(own)
     if not beside.exists():
         own.replace(beside)
     elif _sum(beside) == _sum(own):
         shutil.rmtree(own)
-    place = TOKENS if own.exists() else f"../{text}"
-    checkpoint.write_weights(out / WEIGHTS, weights)
-    about = {"name": out.name, "n_words": n_words, "tokens": place, "model": _plain(config)}
+    checkpoint.write_weights(out / WEIGHTS, run.weights)
+    about = {
+        "name": out.name,
+        "n_words": run.n_words,
+        "tokens": TOKENS if own.exists() else f"../{run.text}",
+        "reads": asdict(run.reads),
+        "model": _plain(run.model),
+    }
     write_json(out / SETTINGS, about)
     return load_experts(out)
 
 
-def _described(path: Path) -> tuple[str, CEConfig, str, int, dict[str, torch.Tensor]]:
-    """Name, network, text feature, tokens of a caption and weights of a run's checkpoint."""
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a checkpoint of training tells."""
+
+    name: str
+    model: CEConfig
+    text: str  # feature of the captions
+    n_words: int  # tokens that are taken of a caption
+    reads: Reads
+    weights: dict[str, torch.Tensor]
+
+
+def read_run(path: Path) -> Run:
+    """Read a checkpoint of a recipe or of an official config.
+
+    Raises:
+        ModelError: no such checkpoint, or of a network that embeds nothing of its own.
+    """
     state = read_checkpoint(path)
     config = state["config"]
     if "recipe" in config:
-        recipe = get_expert_recipe(config["recipe"])
-        found = config["recipe"], _config(config["model"]), recipe.text, recipe.n_words
-    else:
-        try:
-            network = from_official(config)
-            read = config["experts"]["text_feat"], config["data_loader"]["args"]["max_tokens"]
-            found = Path(path).stem, network, read[0], int(read[1]["text"])
-        except (KeyError, TypeError) as error:
-            raise ModelError(
-                f"{Path(path).name} does not tell the network and its text feature; give a "
-                "checkpoint of `python -m retrieval train`"
-            ) from error
-    if not isinstance(found[1], CEConfig):
-        raise ModelError(f"{found[0]} embeds nothing of its own; index the features themselves")
-    return *found, state["state_dict"]
+        name = config["recipe"]
+        recipe, model = get_expert_recipe(name), _config(config["model"])
+        tokens = {each.name: TOKENS_OF.get(each.name, 0) for each in model.experts}
+        reads = Reads(recipe.dataset, recipe.test, {each: {} for each in model.names}, tokens)
+        return Run(name, model, recipe.text, recipe.n_words, reads, state["state_dict"])
+    name = Path(path).stem
+    try:
+        model, args = from_official(config), config["data_loader"]["args"]
+        if not isinstance(model, CEConfig):
+            raise ModelError(f"{name} embeds nothing of its own; index the features themselves")
+        split = {**args, **config.get("eval_settings", {}).get("data_loader", {}).get("args", {})}
+        how = {each: dict(args["feat_aggregation"][each]) for each in model.names}
+        longest = args["max_tokens"]
+        tokens = {each: int(longest[each]) for each in how if how[each]["temporal"] == "vlad"}
+        reads = Reads(args["dataset_name"], split["split_name"], how, tokens)
+        text, n_words = config["experts"]["text_feat"], int(longest["text"])
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{Path(path).name} does not tell the network and its features; give a checkpoint of "
+            "`python -m retrieval train`"
+        ) from error
+    return Run(name, model, text, n_words, reads, state["state_dict"])
 
 
 def _check_tokens(name: str, text: str, tokens: TokenEncoder) -> None:
@@ -221,6 +269,7 @@ def _loaded(settings: Path, _: int) -> TrainedExperts:
     try:
         config = _config(about["model"])
         name, n_words, place = str(about["name"]), int(about["n_words"]), str(about["tokens"])
+        reads = Reads(**about["reads"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{folder.name}/{SETTINGS} describes no network of experts; make it again"
@@ -229,7 +278,9 @@ def _loaded(settings: Path, _: int) -> TrainedExperts:
         raise ModelError(f"{folder.name}/{SETTINGS} names tokens outside; make it again")
     model = build(config)
     load_weights(model, checkpoint.read_weights(folder / WEIGHTS))
-    return TrainedExperts(model, load_tokens(folder / place), name, n_words, _sum(folder / place))
+    # The config as it is stored: a later field with a default does not make it another network.
+    settings = {"model": about["model"], "tokens": _sum(folder / place)}
+    return TrainedExperts(model, load_tokens(folder / place), name, n_words, reads, settings)
 
 
 def _sum(folder: Path) -> str:
