@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from retrieval.encoders import ENCODERS
 from retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 # For one's own videos: open_clip fetches it, or finds it where it was fetched before.
 DEFAULT_MODEL = "ViT-B-32/laion2b_s34b_b79k"
 MODEL_HELP = (
-    f"encoder: animations-clip (comes with the project), an open_clip NAME/TAG (default: "
-    f"{DEFAULT_MODEL}), NAME/path/to/checkpoint, or a model folder"
+    f"encoder: one that comes with the project ({', '.join(ENCODERS)}), an open_clip NAME/TAG "
+    f"(default: {DEFAULT_MODEL}), NAME/path/to/checkpoint, or a model folder"
 )
 
 

@@ -3,9 +3,9 @@
 A row is the embeddings of all experts side by side, then their weights: of a caption the mixture of
 experts, of a video 1 where it has the expert and 0 where it lacks it (see `retrieval.spaces`).
 
-M/experts.json         name, network, features it takes, and where what makes tokens lies:
-M/tokens/ or M/../TEXT its live text encoder
-M/experts.safetensors  weights, in half precision
+M/experts.json                  name, network, features it takes, where its live tokens come from
+M/experts.safetensors           weights, in half precision
+M/tokens/ or M/../tokens-TEXT/  what makes tokens of sentences
 """
 
 import hashlib
@@ -178,7 +178,7 @@ def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
     run = read_run(path)
     loaded = load_tokens(tokens)
     _check_tokens(out.name, run.text, loaded)
-    own, beside = out / TOKENS, out.parent / run.text
+    own, beside = out / TOKENS, out.parent / f"tokens-{run.text}"
     loaded.save(own)
     if not beside.exists():
         own.replace(beside)
@@ -188,7 +188,7 @@ def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
     about = {
         "name": out.name,
         "n_words": run.n_words,
-        "tokens": TOKENS if own.exists() else f"../{run.text}",
+        "tokens": TOKENS if own.exists() else f"../{beside.name}",
         "reads": asdict(run.reads),
         "model": _plain(run.model),
     }
@@ -278,9 +278,10 @@ def _loaded(settings: Path, _: int) -> TrainedExperts:
         raise ModelError(f"{folder.name}/{SETTINGS} names tokens outside; make it again")
     model = build(config)
     load_weights(model, checkpoint.read_weights(folder / WEIGHTS))
+    loaded = load_tokens(folder / place)
     # The config as it is stored: a later field with a default does not make it another network.
     settings = {"model": about["model"], "tokens": _sum(folder / place)}
-    return TrainedExperts(model, load_tokens(folder / place), name, n_words, reads, settings)
+    return TrainedExperts(model, loaded, name, n_words, reads, settings)
 
 
 def _sum(folder: Path) -> str:
