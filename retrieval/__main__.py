@@ -20,6 +20,8 @@ COMMANDS = {
     "bias": "one float per item, to take to another search engine",
     "normalise": "any similarity matrix: every normaliser's metrics, intervals and verdict",
     "train": "train a model on the film library",
+    "teachers": "what a trained network says of the training captions, for students to learn",
+    "masks": "which training captions teachers find worth learning from",
     "challenge": "prediction files of the Video Pentathlon: checked, zipped, scored",
     "animations": "draw the film library",
     "fetch": "official features, similarity matrices and models, checked and unpacked",

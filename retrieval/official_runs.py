@@ -81,7 +81,7 @@ def train(
     if epochs is not None:
         config = merged(config, {"trainer": {"epochs": epochs}})
     model_config = from_official(config)
-    opened = open_official(config, _dims(model_config), data=data, cache=cache)
+    opened = open_official(config, expert_dims(model_config), data=data, cache=cache)
     clips = expert_clips.from_official(opened, "train").to(device)
     taught = opened.teachers if config.get("distil_loss") else ()
     trainer = ExpertsTrainer(
@@ -108,7 +108,7 @@ def train(
     if config.get("eval_settings"):
         settings = merged(config, config["eval_settings"])
         tested = open_official(
-            settings, _dims(model_config), data=data, eval_only=True, cache=cache
+            settings, expert_dims(model_config), data=data, eval_only=True, cache=cache
         )
     asked = _ask(trainer.model, tested, clips, int(best["epoch"]))
     if keep_sims:
@@ -237,13 +237,14 @@ def _resumed(
     if isinstance(model, CENet):
         model.checks_input = False
     opened = open_official(
-        config, _dims(model_config), data=data, eval_only=not with_bank, cache=cache
+        config, expert_dims(model_config), data=data, eval_only=not with_bank, cache=cache
     )
     train = expert_clips.from_official(opened, "train").to(device) if with_bank else None
     return _ask(model.to(device), opened, train, epoch)
 
 
-def _dims(config: Any) -> dict[str, int]:
+def expert_dims(config: Any) -> dict[str, int]:
+    """Expert -> length of its vector or token, in the order of the network."""
     if isinstance(config, CEConfig):
         return {expert.name: expert.dim for expert in config.experts}
     return {config.expert: config.dim}

@@ -26,7 +26,6 @@ from retrieval.training.distilling import (  # noqa: E402
     read_masks,
     read_teacher,
     taught_by,
-    vectors_of,
     write_masks,
 )
 from retrieval.training.expert_clips import similarities  # noqa: E402
@@ -39,7 +38,7 @@ from retrieval.training.expert_recipes import (  # noqa: E402
     waits_for,
 )
 from retrieval.training.experts_trainer import BEST, trained  # noqa: E402
-from retrieval.training.teachers import write_teacher  # noqa: E402
+from retrieval.training.teachers import teacher_vectors, write_teacher  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -169,15 +168,16 @@ def test_a_teachers_file_is_read_as_it_was_written_and_as_the_official_loader_ta
     recipe = get_expert_recipe(TEACHERS[0])
     clips = library.clips(recipe, "train")
     said = taught(TEACHERS[0], library, runs)
-    write_teacher(tmp_path / "t.pkl", vectors_of(said, clips, recipe.experts))
+    model = trained(runs / TEACHERS[0] / "seed-0" / BEST)
+    write_teacher(tmp_path / "t.pkl", teacher_vectors(model, clips, half=True))
     stored = read_dict(tmp_path / "t.pkl")
     assert list(stored) == list(clips.videos)
     one = stored["video3"]
     assert one["vid_embds"]["ocr"].shape == (128,) and one["text_embds"]["ocr"].shape == (20, 128)
     for weighted, share in ((True, 1), (False, 1 / 6)):
         again = read_teacher(stored, clips, weighted)
-        np.testing.assert_array_equal(again.video, said.video.float())
-        np.testing.assert_allclose(again.text, share * said.text.float(), rtol=1e-6)
+        np.testing.assert_allclose(again.video, said.video.float(), atol=1e-3)
+        np.testing.assert_allclose(again.text, share * said.text.float(), atol=1e-3)
     del stored["video5"]
     with pytest.raises(FileError, match="does not know video video5"):
         read_teacher(stored, clips)
@@ -211,7 +211,7 @@ def test_captions_stay_where_teachers_find_their_video(tmp_path, library, runs):
             assert mask[own].any()
             beyond = own[mask[own] & (median[own] > worst)]
             assert (median[beyond] == median[own].min()).all()
-    write_masks(tmp_path / "m.pkl", mask, clips)
+    write_masks(tmp_path / "m.pkl", mask, clips.videos, clips.first)
     np.testing.assert_array_equal(read_masks(read_dict(tmp_path / "m.pkl"), clips), mask)
     short = replace(clips, videos=("stranger", *clips.videos[1:]))
     with pytest.raises(FileError, match="caption mask of video stranger has 0 elements for 20"):

@@ -69,6 +69,7 @@ FLOORS = {
     "retrieval.experiments": 6,
     "retrieval.official_runs": 6,
     "retrieval.ranking_page": 6,
+    "retrieval.teaching": 6,
     "retrieval.seeds": 5,
     "retrieval.figures": 6,
     "retrieval.cards": 6,

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="configs: single values instead of the config's, by dotted path",
     )
     parser.add_argument(
+        "--unweighted-teachers",
+        action="store_true",
+        help="configs: the captions' vectors in the teachers' files are without the teachers' "
+        "weights of the experts; every expert then weighs the same",
+    )
+    parser.add_argument(
         "--sims",
         action=argparse.BooleanOptionalAction,
         help="expert recipes: write the similarities of test and training captions to the test "
@@ -195,6 +201,7 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
             device=device,
             cache=out / "cache",
             epochs=args.epochs,
+            weighted_teachers=not args.unweighted_teachers,
             keep_sims=args.sims,
             page=page(seed),
             report=lambda line, seed=seed: print(f"{name}, seed {seed}, {line}", flush=True),

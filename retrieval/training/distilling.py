@@ -19,6 +19,17 @@ from retrieval.training.expert_clips import ExpertClips, embed_videos, slices
 from retrieval.training.experts_trainer import Taught
 
 
+def check_teaches(model: torch.nn.Module) -> None:
+    """Check that a network has an embedding for each expert.
+
+    Raises:
+        SettingsError: it has none.
+    """
+    config = getattr(model, "config", None)
+    if not isinstance(model, CENet) or config.concat_experts or config.concat_mix_experts:
+        raise SettingsError("only a network with an embedding for each expert can teach")
+
+
 @torch.no_grad()
 def taught_by(model: CENet, clips: ExpertClips, chunk: int = 2048) -> Taught:
     """What a network says of clips and of all their captions, in half precision.
@@ -31,10 +42,7 @@ def taught_by(model: CENet, clips: ExpertClips, chunk: int = 2048) -> Taught:
     Raises:
         SettingsError: it concatenates experts and has no embedding for each.
     """
-    if not isinstance(model, CENet) or model.config.concat_experts or (
-        model.config.concat_mix_experts
-    ):  # fmt: skip
-        raise SettingsError("only a network with an embedding for each expert can teach")
+    check_teaches(model)
     model.eval()
     video, available = embed_videos(model, clips, chunk)
     rows = [available[:, i, None] * video[name] for i, name in enumerate(video)]
@@ -45,37 +53,6 @@ def taught_by(model: CENet, clips: ExpertClips, chunk: int = 2048) -> Taught:
         each = [weights[:, 0, i, None] * t[:, 0] for i, t in enumerate(text.values())]
         texts.append(torch.cat(each, dim=1).half())
     return Taught(torch.cat(rows, dim=1).half(), torch.cat(texts))
-
-
-def vectors_of(taught: Taught, clips: ExpertClips, names: Sequence[str]) -> dict[str, Any]:
-    """What a teacher says, as `write_teacher` saves it in the official layout.
-
-    Args:
-        taught: from `taught_by`.
-        clips: the same.
-        names: of the experts, in the order of the network; all have vectors of one length.
-
-    Returns:
-        video -> {"vid_embds": {expert: [dim]}, "text_embds": {expert: [n_captions, dim]}},
-        captions in the order of the text features.
-    """
-    video, text = taught.video.float().cpu().numpy(), taught.text.float().cpu().numpy()
-    if video.shape[1] % len(names):
-        raise SettingsError(
-            f"{video.shape[1]} numbers do not part into {len(names)} experts of one length; "
-            "teachers have a shared space"
-        )
-    columns = np.split(np.arange(video.shape[1]), len(names))
-    return {
-        name: {
-            "vid_embds": {e: video[i, c] for e, c in zip(names, columns, strict=True)},
-            "text_embds": {
-                e: text[clips.first[i] : clips.first[i + 1], c]
-                for e, c in zip(names, columns, strict=True)
-            },
-        }
-        for i, name in enumerate(clips.videos)
-    }
 
 
 def read_teacher(
@@ -136,23 +113,43 @@ def caption_ranks(taught: Taught, clips: ExpertClips, chunk: int = 4096) -> np.n
 
 
 def denoising_mask(teachers: Sequence[Taught], clips: ExpertClips, worst: int) -> np.ndarray:
+    """Captions to learn from, as `mask_of_ranks` tells them by teachers' ranks: [n_captions] bool.
+
+    Of each video the best-ranked caption stays anyway.
+    """
+    return mask_of_ranks([caption_ranks(taught, clips) for taught in teachers], clips.first, worst)
+
+
+def mask_of_ranks(
+    ranks: Sequence[np.ndarray], first: np.ndarray, worst: int, keep_best: bool = True
+) -> np.ndarray:
     """Captions to learn from: those by which teachers find their video again.
 
     The papers do not say how masks are made. Here a caption stays where the median over teachers of
-    its video's rank is `worst` or better, and of each video the best-ranked caption stays anyway.
+    its video's rank is `worst` or better.
+
+    Args:
+        ranks: of each teacher, [n_captions] rank of a caption's own video among training videos.
+        first: [n_videos + 1] where each video's captions begin.
+        worst: rank.
+        keep_best: of each video the best-ranked captions stay anyway, so that none loses all.
 
     Returns:
         [n_captions] bool.
     """
-    ranks = np.median([caption_ranks(taught, clips) for taught in teachers], axis=0)
-    best = np.minimum.reduceat(ranks, clips.first[:-1])
-    return (ranks <= worst) | (ranks == np.repeat(best, np.diff(clips.first)))
+    median = np.median(ranks, axis=0)
+    stays = median <= worst
+    if keep_best:
+        best = np.minimum.reduceat(median, first[:-1])
+        stays |= median == np.repeat(best, np.diff(first))
+    return stays
 
 
-def write_masks(path: Path, mask: np.ndarray, clips: ExpertClips) -> None:
+def write_masks(path: Path, mask: np.ndarray, videos: Sequence[str], first: np.ndarray) -> None:
     """Save caption masks in the official layout: a dict video -> vector of 0 and 1."""
-    parts = np.split(mask.astype(np.int64), clips.first[1:-1])
-    write_pickle(path, dict(zip(clips.videos, parts, strict=True)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = np.split(mask.astype(np.int64), first[1:-1])
+    write_pickle(path, dict(zip(videos, parts, strict=True)))
 
 
 def read_masks(stored: Mapping[str, Any], clips: ExpertClips) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrieval.datasets.official import OfficialSet
 from retrieval.files import write_pickle
 from retrieval.models import CENet
+from retrieval.training.distilling import check_teaches
+from retrieval.training.expert_clips import ExpertClips
 
 CHUNK = 128  # videos that are embedded at once
 
@@ -17,8 +18,9 @@ CHUNK = 128  # videos that are embedded at once
 @torch.no_grad()
 def teacher_vectors(
     model: CENet,
-    data: OfficialSet,
+    clips: ExpertClips,
     weighted: bool = True,
+    half: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     """Embed all training videos and their captions.
@@ -28,41 +30,44 @@ def teacher_vectors(
     without, it is on another scale (the released code's files are silent on which they hold).
 
     Args:
-        model: the teacher.
-        data: whose training videos are embedded; all captions, whatever a student will draw.
+        model: the teacher, on the clips' device.
+        clips: training videos with all their captions, whatever a student will draw.
         weighted: captions' vectors times the teacher's weights.
+        half: numbers in half precision, for half the file.
         report: takes a line of progress.
 
     Returns:
         video -> {"vid_embds": expert -> [dim], "text_embds": expert -> [n_captions, dim]}; vectors
         of experts that a video lacks are zero.
 
+    Raises:
+        SettingsError: the network has no embedding for each expert.
+
     Source: Croitoru et al., "TeachText", ICCV 2021, section 3.2; the layout is that of its code.
     """
+    check_teaches(model)
     model.eval()
-    device = next(model.parameters()).device
+    dtype = np.float16 if half else np.float32
     out: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for start in range(0, len(data.train), CHUNK):
-        videos = data.train[start : start + CHUNK]
-        experts, ind = (
-            {name: torch.from_numpy(array).to(device) for name, array in part.items()}
-            for part in data.experts_of(videos)
-        )
-        video_emb = model.embed_videos(experts, ind)
-        captions, counts = data.captions_of(videos)
-        text_emb, weights = model.embed_text(torch.from_numpy(captions).to(device))
-        ends = np.cumsum(counts)
+    for start in range(0, len(clips), CHUNK):
+        stop = min(start + CHUNK, len(clips))
+        experts, ind = clips.batch(torch.arange(start, stop, device=clips.device))
+        video_emb, flags = model.embed_videos(experts, ind), model.availability(ind)
+        first = clips.first[start : stop + 1] - clips.first[start]
+        captions = torch.arange(clips.first[start], clips.first[stop], device=clips.device)
+        text_emb, weights = model.embed_text(clips.text(captions))
+        held = [{"vid_embds": {}, "text_embds": {}} for _ in range(start, stop)]
         for column, name in enumerate(model.config.names):
             text = text_emb[name][:, 0]
             if weighted:
                 text = text * weights[:, 0, column, None]
-            rows = text.cpu().numpy()
-            vectors = (video_emb[name] * ind[name][:, None]).float().cpu().numpy()
-            for i, video in enumerate(videos):
-                held = out.setdefault(video, {"vid_embds": {}, "text_embds": {}})
-                held["vid_embds"][name] = vectors[i].copy()
-                held["text_embds"][name] = rows[ends[i] - counts[i] : ends[i]].copy()
-        report(f"{min(start + CHUNK, len(data.train)):,} of {len(data.train):,} videos embedded")
+            text = text.float().cpu().numpy().astype(dtype)
+            vectors = (video_emb[name] * flags[:, column, None]).float().cpu().numpy().astype(dtype)
+            for i, each in enumerate(held):
+                each["vid_embds"][name] = vectors[i].copy()
+                each["text_embds"][name] = text[first[i] : first[i + 1]].copy()
+        out |= dict(zip(clips.videos[start:stop], held, strict=True))
+        report(f"{stop:,} of {len(clips):,} videos embedded")
     return out
 
 
