@@ -288,6 +288,8 @@ def test_the_command_trains_every_seed_and_prints_their_mean(tmp_path, library, 
     r1 = [each["t2v"]["metrics"]["qbnorm"]["R@1"] for each in found]
     assert f"{np.mean(r1):.1f} ({np.std(r1, ddof=1):.1f})" in printed.split("t2v qbnorm")[1]
     folder = tmp_path / "animations-only-rgb" / "seed-1"
+    (page,) = tmp_path.glob("web/animations-only-rgb/seed-1/*/index.html")
+    assert f"<td>{r1[1]:.1f}</td>" in page.read_text()
     files = ["normalise", "--sims", str(folder / "sims.npy"), "--masks", str(folder / "mask.npy")]
     assert main([*files, "--bank-sims", str(folder / "bank_sims.npy")]) == 0  # ready as they are
     assert f"{r1[1]:.1f}" in capsys.readouterr().out

@@ -71,6 +71,31 @@ def test_every_data_set_is_trained_and_evaluated(tmp_path, capsys, name, split):
     assert alone["t2v"]["metrics"] == {"none": found["t2v"]["metrics"]["none"]}
 
 
+def test_what_a_run_leaves_is_ready_for_normalise(tmp_path, capsys):
+    config, out = made_config(tmp_path, "MSRVTT", "full-val"), tmp_path / "out"
+    assert main(["train", str(config), "--out", str(out), "--device", "cpu"]) == 0
+    folder, other = out / "seed-0", tmp_path / "again"
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2] and "val_t2v_Geom" in rows[0]
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    found = json.loads((folder / RESULT).read_text())
+    resume = ["--resume", str(folder / BEST), "--sims", str(other), "--device", "cpu"]
+    assert main(["evaluate", str(config), *resume, "--out", str(tmp_path)]) == 0
+    for kept in (folder, other):
+        sims, masks, bank = (str(kept / f"{name}.npy") for name in ("sims", "mask", "bank_sims"))
+        report = tmp_path / "report.json"
+        command = ["normalise", "--sims", sims, "--masks", masks, "--bank-sims", bank]
+        assert main([*command, "--json", str(report)]) == 0
+        again = json.loads(report.read_text())
+        assert again["metrics"] == found["t2v"]["metrics"]
+        assert again["n_bank"] == 6 * 20
+    (tmp_path / "bare").mkdir()
+    command = ["train", str(config), "--out", str(tmp_path / "bare"), "--device", "cpu"]
+    assert main([*command, "--no-sims", "--no-page"]) == 0
+    assert not list((tmp_path / "bare").rglob("sims.npy"))
+    assert not (tmp_path / "bare" / "web").exists()
+
+
 def test_the_best_epoch_is_tested_on_the_split_of_eval_settings(tmp_path, capsys):
     settings = {"data_loader": {"args": {"split_name": "full-test", "num_test_captions": 20}}}
     config = made_config(tmp_path, "MSRVTT", "full-val", eval_settings=settings)
