@@ -257,7 +257,9 @@ def run(
         test = library.clips(recipe, "test")
         where = f"{recipe.dataset}, {recipe.test}"
         captions = library.captions(recipe, sims.there.shape[1])
-        write_page(page, reports, sims.test, test.videos, captions, where, int(best["epoch"]))
+        epoch = int(best["epoch"])
+        path = write_page(page, reports, sims.test, test.videos, captions, where, epoch)
+        report(f"{name}, seed {seed}, ranking page {path}")
     found = {
         "name": name,
         "seed": seed,

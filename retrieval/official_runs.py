@@ -119,7 +119,8 @@ def train(
         reports = asked.reports(normalisers)
         found |= {direction: each.to_dict() for direction, each in reports.items()}
         if page is not None:
-            _page(page, reports, asked.sims, tested, asked.epoch)
+            path = _page(page, reports, asked.sims, tested, asked.epoch)
+            report("no ranking page" if path is None else f"ranking page {path}")
     write_json(folder / RESULT, found)
     return found
 
@@ -296,9 +297,9 @@ def _page(
     sims: np.ndarray,
     tested: OfficialSet,
     epoch: int | None,
-) -> None:
+) -> Path | None:
     where = f"{tested.name}, {tested.split}"
-    write_page(page, reports, sims, tested.val, tested.asked_captions, where, epoch)
+    return write_page(page, reports, sims, tested.val, tested.asked_captions, where, epoch)
 
 
 def _pages_while_training(

@@ -145,6 +145,10 @@ def test_a_mask_follows_its_definition():
         (["masks", "RUN", "--less", "0", "--out", "m.pkl"], "--less is a rank, 1 or more, got 0"),
         (["masks", "--sims", "s.npy", "--less", "5", "--out", "m.pkl"], "--config is missing"),
         (
+            ["masks", *["RUN"] * 3, "--less", "5", "--out", "m.pkl", *["--config", "a"] * 2],
+            "give --config once, or once for each RUN; got 2 for 3",
+        ),
+        (
             ["masks", "--sims", "s.npy", "--less", "5", "--out", "m.pkl", "--config", "CONFIG"],
             "s.npy is 3 x 4, expected 120 training captions x 6 training videos",
         ),

@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--config",
+        action="append",
         metavar="CONFIG.json",
-        help="what official checkpoints were trained with, or what --sims are of (there also the "
-        "name of a recipe); our own checkpoints know it",
+        help="what official checkpoints were trained with, given once for all or once for each, or "
+        "what --sims are of (there also the name of a recipe); our own checkpoints know it",
     )
     parser.add_argument(
         "--data",
@@ -80,17 +81,22 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(f"--less is a rank, 1 or more, got {args.less}")
     if bool(args.runs) == bool(args.sims):
         raise SettingsError("give teachers as RUN, or their similarities with --sims")
+    configs = args.config or [None]
+    if len(configs) not in (1, len(args.runs)):
+        raise SettingsError(
+            f"give --config once, or once for each RUN; got {len(configs)} for {len(args.runs)}"
+        )
     device = chosen_device(args.device)
     ranks, captions = [], []
-    for path in args.runs:
-        teacher = open_teacher(path, args.config, args.data, device)
+    for path, config in zip(args.runs, configs * (len(args.runs) // len(configs)), strict=True):
+        teacher = open_teacher(path, config, args.data, device)
         captions.append((teacher.clips.videos, teacher.clips.first))
         same_captions(captions)
         ranks.append(ranks_of(teacher))
     if args.sims:
         if args.config is None:
             raise SettingsError("--config is missing; it says what --sims are of")
-        captions.append(training_captions(args.config, args.data))
+        captions.append(training_captions(configs[0], args.data))
         ranks = [ranks_in_file(path, captions[0][1]) for path in args.sims]
     videos, first = captions[0]
     if first[-1] == len(videos):
