@@ -22,6 +22,7 @@ from retrieval.tabs.guard import Guard
 from retrieval.tabs.kept_reports import Reports, reports_route
 from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_route
+from retrieval.tabs.models import film_galleries
 from retrieval.tabs.uploads import Uploads
 
 ROOT = Path(__file__).resolve().parent
@@ -90,7 +91,7 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
     """
     uploads = page.reports.uploads
     routes = [
-        media_route(library.galleries),
+        media_route(list(library.names), library.gallery),
         results.results_route(),
         reports_route(page.reports),
         download_route(library),
@@ -133,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         nargs="+",
         type=Path,
         metavar="DIR",
-        help="gallery folders; default: the film library",
+        help="gallery folders; default: the film library, under each of its models",
     )
     parser.add_argument(
         "--bank",
@@ -157,7 +158,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        library = Library.open(args.gallery or [FILM_LIBRARY], args.bank, args.model)
+        if args.gallery or args.bank or args.model:
+            library = Library.open(args.gallery or [FILM_LIBRARY], args.bank, args.model)
+        else:
+            library = Library.open([FILM_LIBRARY], later=film_galleries())
     except (RetrievalError, ValueError, FileNotFoundError) as error:
         print(f"app: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@
   const ASK_AGAIN_MS = 700; // while the text encoder is loading
   const TYPING = "input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]";
   const QUERY = ":is(#query, #results-filter) :is(textarea, input)"; // whichever the page has
-  const PRESSABLE = "a, button, video, summary, input, [role=button], [role=tab], [role=option]";
+  const PRESSABLE = "a, button, video, audio, summary, input, [role=button], [role=tab], [role=option]";
   let send = null; // set by the bridge component
   let asking = 0; // timer of a query that waits for the text encoder
   let replacing = 0; // timer of a pending replaceState
@@ -36,6 +36,7 @@
   function follow(value) {
     clearTimeout(asking);
     if (!value) return;
+    if (value.again || value.answer) showMenu(value.again || value.link);
     if (value.again) {
       asking = setTimeout(() => send.apply({ search: value.again, history: value.history }), ASK_AGAIN_MS);
       return;
@@ -80,6 +81,26 @@
     send.apply({ search: "?" + target, history: "push" });
   }
 
+  // ---- the menu of models ------------------------------------------------------------------------
+
+  const menu = () => document.querySelector("[data-menu]");
+
+  /** Let the menu say whose ranking the page shows, or waits for. */
+  function showMenu(link) {
+    if (!menu()) return;
+    menu().disabled = false;
+    if (link) menu().value = new URLSearchParams(link).get("gallery") || menu().options[0].value;
+  }
+
+  document.addEventListener("change", ({ target }) => {
+    if (!target.matches("[data-menu]")) return;
+    // Another model answers the same query under the same settings; another gallery has its own.
+    const wanted = new URLSearchParams("keeps" in target.dataset ? location.search : "");
+    wanted.delete("bank");
+    wanted.set("gallery", target.value);
+    send.apply({ search: "?" + wanted, history: "push" });
+  });
+
   addEventListener("popstate", () => send && send.apply({ search: location.search, history: "" }));
 
   async function copyLink(button) {
@@ -116,7 +137,7 @@
   document.addEventListener(
     "play",
     (event) => {
-      for (const other of document.querySelectorAll("video")) {
+      for (const other of document.querySelectorAll("video, audio")) {
         if (other !== event.target) other.pause();
       }
     },
@@ -126,10 +147,10 @@
   document.addEventListener(
     "error",
     (event) => {
-      if (event.target.tagName !== "VIDEO" || !event.target.closest(".hl-still")) return;
+      if (!event.target.matches?.(".hl-still video, .hl-card audio")) return;
       const words = document.createElement("p");
       words.className = "hl-broken";
-      words.textContent = "This browser cannot play this clip.";
+      words.textContent = `This browser cannot play this ${event.target.matches("audio") ? "sound" : "clip"}.`;
       event.target.replaceWith(words);
     },
     true,
@@ -204,7 +225,7 @@
     ["/", "go to the query box"],
     ["j, k", "next, previous video"],
     ["Enter", "why is this video here?"],
-    ["Space", "play or pause this video"],
+    ["Space", "play or pause this clip"],
     ["[, ]", "previous, next stored query"],
     ["Esc", "close this, or the answer to why"],
     ["?", "this list"],
@@ -247,8 +268,8 @@
     if (card && !pressable) {
       actions.Enter = () => askWhy(card.dataset.id);
       actions[" "] = () => {
-        const video = card.querySelector("video");
-        if (video) video.paused ? video.play() : video.pause();
+        const player = card.querySelector("video, audio");
+        if (player) player.paused ? player.play() : player.pause();
         else card.querySelector("[data-clip]")?.click();
       };
     }

@@ -7,14 +7,22 @@ a template of the browser would run `${...}` in a caption as code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
-from retrieval.answers import Explanation, Ranking, Result, SearchResult
+from retrieval.answers import ExpertShare, Explanation, Ranking, Result, SearchResult
 from retrieval.gallery import Item
 
+# Why a video lacks an expert, by the first part of the expert's name.
+MISSING = {
+    "audio": "this clip is silent",
+    "face": "no face was found in it",
+    "ocr": "no words were read in it",
+    "speech": "no speech and no signal was heard in it",
+}
 BAR_FLOOR = 6  # percent of the bar that the last card of a column keeps
 
 
@@ -30,6 +38,7 @@ class Media:
     poster: Callable[[str], str | None] = nowhere
     clip: Callable[[str], str | None] = nowhere
     scripted: bool = True  # a script puts the player in; else a link leads to the clip
+    heard: bool = False  # clips are listened to: a player of their sound, and the still covered
 
 
 def rank_text(rank: float) -> str:
@@ -211,6 +220,12 @@ def card_html(
     lines = [f'<div class="hl-line">{"".join(facts)}</div>']
     if not blind:
         lines.append(_score_html(card, width) + _moves_html(card, is_right))
+    clip = media.clip(card.id) if media.heard else None
+    if clip is not None:
+        lines.append(
+            f'<audio controls preload="none" src="{escape(clip)}" '
+            f'aria-label="Sound of {escape(card.id)}"></audio>'
+        )
     if card.caption:
         lines.append(f'<p class="hl-caption">“{escape(card.caption)}”</p>')
     if not blind and media.scripted:
@@ -267,6 +282,8 @@ def _still_html(card: Result, item: Item | None, media: Media) -> str:
         if poster is not None
         else ""
     )
+    if media.heard:
+        return _covered_html(card.id, image)
     if clip is None:
         return f'<div class="hl-still">{image}<span class="hl-note">Clip not shipped.</span></div>'
     if not media.scripted:
@@ -279,6 +296,17 @@ def _still_html(card: Result, item: Item | None, media: Media) -> str:
         f'<div class="hl-still"><button type="button" class="hl-play" data-clip="{escape(clip)}" '
         f'aria-label="Play {escape(card.id)}">{image}'
         f'<span class="hl-triangle" aria-hidden="true">▶</span></button></div>'
+    )
+
+
+def _covered_html(item_id: str, image: str) -> str:
+    """A still that is shown when asked for, so that it does not give away what is to be heard."""
+    if not image:
+        return ""
+    words = '<span class="hl-when-shut">Show picture</span><span class="hl-when-open">Hide</span>'
+    return (
+        f'<details class="hl-still hl-covered"><summary>{words}<span class="hl-words"> of '
+        f"{escape(item_id)}</span></summary>{image}</details>"
     )
 
 
@@ -313,6 +341,8 @@ def explanation_html(answer: Explanation, result: SearchResult) -> str:
         body.append(_shares_html(answer) if answer.n_counted else _nearest_html(answer))
     if answer.sim is not None and answer.applied is not None:
         body.append(f"<p>{_sum_text(answer, result)}</p>")
+    if answer.experts:
+        body = [f'<div class="hl-reasons"><div>{"".join(body)}</div>{_experts_html(answer)}</div>']
     video = escape(answer.video_id)
     return (
         f'<section class="hl-panel" tabindex="-1" aria-label="Why {video}"><h2>{question} '
@@ -373,6 +403,66 @@ def _nearest_html(answer: Explanation) -> str:
         for near in answer.nearest
     )
     return f'<p class="hl-note">Its nearest bank captions:</p><ul class="hl-shares">{rows}</ul>'
+
+
+def _experts_html(answer: Explanation) -> str:
+    """What the similarity is made of: each expert's weight, similarity, and what it adds."""
+    experts = sorted(answer.experts, key=lambda each: (each.missing, -each.contribution))
+    present = [each for each in experts if not each.missing]
+    added = adding_up([each.contribution for each in present], answer.sim)
+    largest = max((abs(each.contribution) for each in present), default=0.0) or 1.0
+    rows = "".join(
+        _expert_row(each, told, 100 * max(each.contribution, 0) / largest)
+        for each, told in zip(present, added, strict=True)
+    ) + "".join(_missing_row(each) for each in experts if each.missing)
+    gone = sum(each.asked for each in experts if each.missing)
+    rest = (
+        f" The query gave {100 * gone:.0f} % of its weight to experts that this video lacks; the "
+        "others share it."
+        if gone >= 0.005
+        else ""
+    )
+    return (
+        '<table class="hl-experts"><caption>Its similarity comes from these experts. A weight is '
+        f"what the query asks of an expert, among those that the video has.{rest}</caption>"
+        '<thead><tr><th scope="col">expert</th><th scope="col">weight</th>'
+        '<th scope="col">similarity</th><th scope="col">adds</th></tr></thead>'
+        f'<tbody>{rows}</tbody><tfoot><tr><th scope="row">together</th><td>100.0 %</td><td></td>'
+        f"<td><b>{answer.sim:.3f}</b></td></tr></tfoot></table>"
+    )
+
+
+def _expert_row(expert: ExpertShare, added: str, width: float) -> str:
+    return (
+        f"<tr>{_expert_name(expert)}<td>{100 * expert.weight:.1f} %</td><td>{expert.sim:.3f}</td>"
+        f'<td>{added} <span class="hl-share" aria-hidden="true"><i style="width:{width:.0f}%"></i>'
+        "</span></td></tr>"
+    )
+
+
+def _missing_row(expert: ExpertShare) -> str:
+    why = MISSING.get(expert.name.split(".")[0], "this video has no features of it")
+    return f'<tr class="hl-missing">{_expert_name(expert)}<td colspan="3">missing: {why}</td></tr>'
+
+
+def _expert_name(expert: ExpertShare) -> str:
+    title = expert.title[:1].upper() + expert.title[1:]
+    small = f" <small>{escape(expert.name)}</small>" if expert.name != expert.title else ""
+    return f'<th scope="row">{escape(title)}{small}</th>'
+
+
+def adding_up(values: Sequence[float], total: float, digits: int = 3) -> list[str]:
+    """Numbers with so many digits after the point, rounded such that they add up to the total's.
+
+    What is left over goes to those that rounding down took most from.
+    """
+    unit = 10**digits
+    units = [math.floor(value * unit) for value in values]
+    left = round(total * unit) - sum(units)
+    most_cut = sorted(range(len(units)), key=lambda n: units[n] - values[n] * unit)
+    for n in most_cut[: max(left, 0)]:
+        units[n] += 1
+    return [f"{each / unit:.{digits}f}" for each in units]
 
 
 def _sum_text(answer: Explanation, result: SearchResult) -> str:

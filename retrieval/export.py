@@ -104,6 +104,7 @@ def to_html(
     posters: Callable[[str], str | None],
     clip: Callable[[str], str | None],
     address: str = "",
+    heard: bool = False,
 ) -> str:
     """One self-contained page: cards, posters, captions; clips are links to where they lie.
 
@@ -113,13 +114,14 @@ def to_html(
         posters: item id -> data URI.
         clip: item id -> address of the clip, used for items that have one.
         address: link back to the live view.
+        heard: clips are listened to.
     """
 
     def known_clip(item_id: str) -> str | None:
         item = items.get(item_id)
         return clip(item_id) if item is not None and item.clip is not None else None
 
-    media = Media(poster=posters, clip=known_clip, scripted=False)
+    media = Media(poster=posters, clip=known_clip, scripted=False, heard=heard)
     back = f'<p class="hl-note"><a href="{escape(address)}">Open the live view</a></p>'
     return _page(
         result.query,

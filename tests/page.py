@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval import video
+from retrieval import files, video
 from retrieval.building import Build
-from retrieval.gallery import EncoderId, Gallery, open_gallery, write_gallery
+from retrieval.gallery import FILM_LIBRARY, EncoderId, Gallery, open_gallery, write_gallery
 from retrieval.querybank import open_querybank, write_querybank
-from tests.fakes import FakeEncoder, sentences
+from tests.fakes import FakeEncoder, FakeExperts, sentences
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+CARD = "#results .hl-card"
 EVIL = "<img src=x onerror=document.title='owned'> ${document.title='owned'} {{7*7}} `x`"
 N_ITEMS = 40
 N_BANK = 30
@@ -227,6 +228,23 @@ class Visitors:
         assert {urlsplit(url).netloc for url in self.asked} <= {urlsplit(self.home).netloc, ""}
 
 
+def wait_results(page, part: str) -> None:
+    """Until the results are those of a link that holds `part`."""
+    page.wait_for_selector(f"#results a[download][href*='{part}']")
+
+
+def ids(page, column: int = 1) -> list[str]:
+    """Ids in a column, in order."""
+    cards = page.query_selector_all(f".hl-column:nth-child({column}) .hl-card")
+    return [card.get_attribute("data-id") for card in cards]
+
+
+def type_query(page, text: str) -> None:
+    """Type and ask."""
+    page.fill("#query textarea, #query input", text)
+    page.keyboard.press("Enter")
+
+
 def axe_findings(page, known: dict[str, list[str]]) -> dict[str, list[str]]:
     """What axe-core finds on a page, without what is known of Gradio's own parts."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
@@ -237,3 +255,43 @@ def axe_findings(page, known: dict[str, list[str]]) -> dict[str, list[str]]:
             if not any(re.search(pattern, target) for pattern in known.get(violation["id"], ())):
                 found.setdefault(violation["id"], []).append(target)
     return found
+
+
+MODELS = ("animations", "animations-ce", "animations-moee", "animations-audio")
+
+
+def write_models(folder: Path) -> dict[str, FakeEncoder | FakeExperts]:
+    """Real clips under four made models, each with a querybank; gives spec -> encoder.
+
+    The experts miss something of every second clip; MoEE's array is damaged; the last hears only,
+    and has the clips that sound.
+    """
+    heard = (("audio", 9),)
+    encoders = {
+        "animations": FakeEncoder("animations-clip"),
+        "animations-ce": FakeExperts("animations-ce"),
+        "animations-moee": FakeExperts("animations-moee"),
+        "animations-audio": FakeExperts("animations-audio", experts=heard),
+    }
+    clips = files.read_table(FILM_LIBRARY / "items.jsonl")[:40]
+    captions = sentences(N_BANK, seed=3)
+    for name, encoder in encoders.items():
+        is_heard = getattr(encoder, "experts", ()) == heard
+        shown = [clip for clip in clips if clip["has_audio"] or not is_heard]
+        texts = [clip["caption"] for clip in shown]
+        text_emb = encoder.encode_text(texts)
+        video_emb = text_emb + 0.3 * np.random.default_rng(5).standard_normal(text_emb.shape)
+        if isinstance(encoder, FakeExperts):
+            weights = np.ones((len(shown), len(encoder.experts)))
+            if not is_heard:
+                weights[::2, 0] = 0  # silent
+                weights[::4, 1] = 0  # and without words
+            video_emb[:, encoder.space.head :] = weights
+        queries = [{"id": c["id"], "text": c["caption"], "video_id": c["id"]} for c in shown]
+        about = EncoderId.of(encoder)
+        media = {"media_root": "assets:animations", "media": "audio" if is_heard else "video"}
+        write_gallery(folder / name, video_emb, shown, about, queries, text_emb, **media)
+        write_querybank(folder / f"{name}-bank", encoder.encode_text(captions), captions, about)
+    array = folder / "animations-moee" / "video_emb.npy"
+    array.write_bytes(array.read_bytes()[:-8] + b"damaged!")
+    return {encoder.name: encoder for encoder in encoders.values()}

@@ -18,12 +18,20 @@ from retrieval.answers import Settings
 from retrieval.tabs import links
 from retrieval.tabs.library import pick_examples
 from tests.fakes import FakeEncoder
-from tests.page import EVIL, chromium_or_skip, film_library, served
+from tests.page import (
+    CARD,
+    EVIL,
+    chromium_or_skip,
+    film_library,
+    ids,
+    served,
+    type_query,
+    wait_results,
+)
 
 pytestmark = pytest.mark.browser
 
 FILMS = Path(__file__).resolve().parents[1] / "precomputed" / "animations"
-CARD = "#results .hl-card"
 FIRST_VIEW_BYTES = 1_500_000
 # What axe-core finds in Gradio's own parts, which we cannot mend: rule -> where.
 GRADIO_AXE = {"image-redundant-alt": [r'img\[alt="Settings"\]']}
@@ -149,21 +157,10 @@ def wait_shown(page, view):
     )
 
 
-def wait_results(page, part):
-    """Until the results are those of a link that holds `part`."""
-    page.wait_for_selector(f"#results a[download][href*='{part}']")
-
-
 def go(page, address):
     page.goto(address)
     page.wait_for_selector(CARD)
     return page
-
-
-def ids(page, column=1):
-    """Ids in a column, in order."""
-    cards = page.query_selector_all(f".hl-column:nth-child({column}) .hl-card")
-    return [card.get_attribute("data-id") for card in cards]
 
 
 def both(page):
@@ -182,11 +179,6 @@ def wait_query(page, text):
 
 def wait_address(page, part):
     page.wait_for_function("part => location.search.includes(part)", arg=part)
-
-
-def type_query(page, text):
-    page.fill("#query textarea, #query input", text)
-    page.keyboard.press("Enter")
 
 
 def title_of(library, query_id, gallery="films"):
@@ -844,13 +836,13 @@ def test_a_gallery_without_media_or_encoder_answers_stored_queries(page, visit, 
 
 def test_the_gallery_menu_starts_the_other_gallery(page, visit):
     visit("?query_id=q4&gallery=films")
-    page.click("#gallery input")
-    page.click("[role=option]:has-text('bare')")
+    page.select_option("[data-menu]", "bare")
     wait_address(page, "gallery=bare")
     page.wait_for_selector("#results [data-id^=b]")
+    assert "query_id=q4" not in page.url
     page.go_back()
     page.wait_for_selector("#results [data-id^=v]")
-    assert page.input_value("#gallery input") == "films"
+    assert page.input_value("[data-menu]") == "films"
 
 
 def test_everything_holds_below_a_sub_path(browser, library):

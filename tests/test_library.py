@@ -81,7 +81,7 @@ def test_an_encoder_is_built_once_however_many_ask():
         return FakeEncoder()
 
     slot = EncoderSlot(load)
-    assert slot.load_in_background()
+    assert slot.begin()
     threads = [threading.Thread(target=slot) for _ in range(5)]
     for thread in threads:
         thread.start()
@@ -96,9 +96,11 @@ def test_an_encoder_that_cannot_load_says_so_to_each_query():
         raise ModelError("the weights are not here")
 
     slot = EncoderSlot(load)
-    slot.load_in_background()
-    slot._thread.join()
-    assert not slot.load_in_background()
+    for _ in range(2):  # begun anew after it was told
+        assert slot.begin()
+        slot._thread.join()
+        with pytest.raises(ModelError, match="not here"):
+            slot.begin()
     assert not slot.ready
     with pytest.raises(ModelError, match="not here"):
         slot()

@@ -31,7 +31,7 @@ def client(tmp_path):
         return JSONResponse({"n": len(await request.body())})
 
     routes = [
-        media_route({"films": gallery}),
+        media_route(["films"], {"films": gallery}.get),
         Route("/gradio_api/queue/join", echo, methods=["POST"]),
     ]
     routes.append(Route("/monitoring", echo))

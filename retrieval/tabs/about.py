@@ -9,6 +9,7 @@ import gradio as gr
 
 from retrieval.tabs.charts import html
 from retrieval.tabs.context import Context, Library
+from retrieval.tabs.models import is_film_library
 
 TEXT = """
 # About
@@ -72,18 +73,17 @@ CITATION = """@inproceedings{bogolin2022qbnorm,
   year      = {2022}
 }"""
 
-FILMS = "assets:animations"  # where the manifest of the film library says its media are
 FIGURE = Path(__file__).resolve().parents[2] / "assets" / "qbnorm.svg"
 
 
 def galleries_text(library: Library) -> str:
     """Where the open galleries come from and who may use them."""
     others = [
-        f"{name} ({len(gallery):,} items)"
-        for name, gallery in library.galleries.items()
-        if gallery.manifest.get("media_root") != FILMS
+        f"{name} ({library.n_items(name):,} items)"
+        for name, manifest in library.manifests.items()
+        if not is_film_library(manifest)
     ]
-    parts = [OWN_FILMS] if len(others) < len(library.galleries) else []
+    parts = [OWN_FILMS] if len(others) < len(library.names) else []
     if others:
         names = re.sub(r"([\\`*_{}\[\]<>#+!|&~$-])", r"\\\1", ", ".join(others))  # as plain text
         parts.append(OTHERS.format(names=names))

@@ -52,7 +52,7 @@ def publish(library: Library) -> None:
                 if not isinstance(value, str | None):
                     raise QueryError(f"{name} must be text, got {type(value).__name__}")
             settings = Settings(left, normaliser, beta, k, bank_size, top, strength)
-            engine = library.engine(gallery or next(iter(library.galleries)), bank or "")
+            engine = library.engine(gallery or next(iter(library.names)), bank or "")
             result = engine.rank(
                 None if query_id else query, query_id=query_id or None, settings=settings
             )

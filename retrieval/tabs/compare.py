@@ -52,7 +52,11 @@ def build_top(library: Library, title: str) -> Context:
     first = next(iter(names))
     banks = names[first]
     methods = [(kind.title, name) for name, kind in SEARCHABLE.items()]
-    gr.HTML(f"<header class='hl-top'><h1>{escape(title)}</h1></header>", elem_id="title")
+    gr.HTML(
+        f'<header class="hl-top"><h1>{escape(title)}</h1>{menu_html(library)}</header>',
+        elem_id="title",
+        apply_default_css=False,
+    )
     bridge = gr.HTML(
         {"link": "", "history": "", "why": ""},
         html_template="<span hidden></span>",
@@ -60,11 +64,13 @@ def build_top(library: Library, title: str) -> Context:
         apply_default_css=False,
         elem_id="bridge",
     )
-    with gr.Row(visible=len(names) > 1 or any(len(fit) > 1 for fit in names.values())):
-        gallery = gr.Dropdown(list(names), value=first, label="Gallery", elem_id="gallery")
-        bank = gr.Dropdown(
-            banks, value=banks[0] if banks else None, label="Querybank", elem_id="bank"
-        )
+    bank = gr.Dropdown(
+        banks,
+        value=banks[0] if banks else None,
+        visible=len(banks) > 1,
+        label="Querybank",
+        elem_id="bank",
+    )
     query = gr.Textbox(
         label="Query",
         placeholder="Describe a video in a sentence",
@@ -109,7 +115,7 @@ def build_top(library: Library, title: str) -> Context:
             bank_size = gr.Slider(
                 1,
                 library.most_bank_captions,
-                max(1, library.engine(first).n_bank),  # a fast visitor's first search reads this
+                max(1, library.n_bank(first, bank.value or "")),  # a fast visitor's search reads it
                 step=1,
                 label="Bank captions",
                 info="How many of the querybank are used",
@@ -135,7 +141,6 @@ def build_top(library: Library, title: str) -> Context:
         query=query,
         note=note,
         chips=chips,
-        gallery=gallery,
         bank=bank,
         left=left,
         right=right,
@@ -151,6 +156,23 @@ def build_top(library: Library, title: str) -> Context:
         left_knobs=left_knobs,
         right_knobs=right_knobs,
     )
+
+
+def menu_html(library: Library) -> str:
+    """The choice of a model, or of a gallery; "" where there is one only.
+
+    A plain menu in the page's own heading: it costs a visitor no component of Gradio's, and the
+    page's script opens what is chosen like any other link. It can be used once that is there.
+    """
+    if len(library.titles) < 2:
+        return ""
+    label, keeps = ("Model", " data-keeps") if library.is_of_models else ("Gallery", "")
+    options = "".join(
+        f'<option value="{escape(name)}">{escape(title)}</option>'
+        for name, title in library.titles.items()
+    )
+    menu = f"<select data-menu{keeps} disabled>{options}</select>"
+    return f'<label class="hl-menu">{label} {menu}</label>'
 
 
 def _build_side(
@@ -206,7 +228,7 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
     knobs = [*context.left_knobs.values(), *context.right_knobs.values()]
     methods = [context.left, context.right, *knobs]
     view = [
-        *(context.query, context.chips, context.gallery, context.bank),
+        *(context.query, context.chips, context.bank),
         *(context.k, context.bank_size, context.top, context.strength),
         *(context.blind, *methods),
     ]
@@ -229,12 +251,6 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
         **{**each, "show_progress": "minimal", "show_progress_on": [parts.status]},
     )
     context.bridge.apply(guarded(handlers.apply, n_outputs), context.bridge, **opened, **each)
-    context.gallery.input(
-        guarded(handlers.pick_gallery, n_outputs),
-        [context.bridge, context.gallery],
-        **opened,
-        **latest,
-    )
     context.bank.input(
         guarded(handlers.pick_bank, n_outputs),
         [context.bridge, *context.settings],
@@ -252,7 +268,7 @@ def wire(context: Context, parts: Parts, page: gr.Blocks, tabs: dict[str, gr.Tab
             **{**latest, "show_progress": "minimal", "show_progress_on": [parts.status]},
         )
     for component in context.settings:
-        if component not in (context.gallery, context.bank, context.left, context.right):
+        if component not in (context.bank, context.left, context.right):
             component.input(
                 handlers.own_beta if component is context.beta else handlers.rerank,
                 [context.bridge, *context.settings],

@@ -34,7 +34,6 @@ class Context:
     query: gr.Textbox
     note: gr.HTML  # words of the query that the encoder does not know
     chips: gr.HTML  # example queries
-    gallery: gr.Dropdown
     bank: gr.Dropdown
     left: gr.Dropdown
     right: gr.Dropdown
@@ -55,24 +54,29 @@ class Context:
     def settings(self) -> list[gr.components.Component]:
         """The inputs that `read` takes, in its order."""
         return [
-            *(self.gallery, self.bank, self.left, self.right, self.scale_free, self.beta),
+            *(self.bank, self.left, self.right, self.scale_free, self.beta),
             *(self.k, self.bank_size, self.top, self.strength, self.blind),
             *(*self.left_knobs.values(), *self.right_knobs.values()),
         ]
 
-    def read(self, *values) -> View:
+    def read(self, gallery: str, *values) -> View:
         """The view that the settings' values describe; a browser's promises are checked again.
 
+        Args:
+            gallery: the one on the page, which need not be open yet.
+            values: of `settings`.
+
         Raises:
-            GalleryError, SettingsError: a value that the components cannot have sent.
+            SettingsError: a value that the components cannot have sent.
         """
-        gallery, bank, left, right, scale_free, beta, k, bank_size, top, strength, blind = values[
+        bank, left, right, scale_free, beta, k, bank_size, top, strength, blind = values[
             : -len(self.left_knobs) - len(self.right_knobs)
         ]
         on_left, on_right = self.knob_values(values)
-        gallery, bank = str(gallery), str(bank or "")
-        engine = self.library.engine(gallery, bank)
-        whole_bank = engine.n_bank == 0 or bank_size == engine.n_bank
+        banks = self.library.names[gallery]
+        bank = bank if bank in banks else next(iter(banks), "")
+        n_bank = self.library.n_bank(gallery, bank)
+        whole_bank = n_bank == 0 or bank_size == n_bank
         settings = Settings(
             left=word_of(left, on_left),
             right=word_of(right, on_right),
@@ -81,7 +85,7 @@ class Context:
             bank_size=None if whole_bank else bank_size,
             top=top,
             strength=strength,
-        ).validated(len(engine.gallery), engine.n_bank or None)
+        ).validated(self.library.n_items(gallery), n_bank or None)
         return View(
             gallery=gallery,
             bank=bank,
@@ -103,10 +107,6 @@ class Context:
         return dict(zip(self.left_knobs, left, strict=True)), dict(
             zip(self.right_knobs, right, strict=True)
         )
-
-    def n_bank(self, gallery: str, bank: str) -> int:
-        opened = self.library.bank(gallery, bank or next(iter(self.library.names[gallery]), ""))
-        return 0 if opened is None else len(opened)
 
     def engine(self, view: View) -> Engine:
         return self.library.engine(view.gallery, view.bank)

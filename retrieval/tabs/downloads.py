@@ -20,6 +20,7 @@ from retrieval.tabs import links
 from retrieval.tabs.context import log_unexpected, sentence, settings_of
 from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_url
+from retrieval.tabs.models import is_heard
 
 CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
@@ -65,6 +66,7 @@ def _make(library: Library, kind: str, request: Request) -> tuple[str, str]:
                 posters=poster_uris(items),
                 clip=lambda item_id: page + media_url(view.gallery, "clip", item_id),
                 address=f"{page}{links.build(view)}",
+                heard=is_heard(library.manifests[view.gallery]),
             ),
             _file_name(result.query),
         )

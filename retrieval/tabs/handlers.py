@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from html import escape
-from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -17,7 +16,7 @@ from retrieval.answers import SearchResult, clean_query
 from retrieval.cards import Media, columns_html, explanation_html, status_html, unknown_words_html
 from retrieval.engine import normaliser_of
 from retrieval.errors import QueryError, RetrievalError, SettingsError
-from retrieval.tabs import links
+from retrieval.tabs import links, models
 from retrieval.tabs.context import (
     Context,
     has_knobs,
@@ -27,7 +26,7 @@ from retrieval.tabs.context import (
     sentence,
     settings_of,
 )
-from retrieval.tabs.library import Library
+from retrieval.tabs.library import Library, Waiting
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
@@ -42,6 +41,7 @@ class Handlers:
         self.library = context.library
         self.n_ranked = 8  # outputs of an answer, see wire
         self.n_methods = 2 + len(context.left_knobs) + len(context.right_knobs)
+        self.n_everything = self.n_ranked + 9 + self.n_methods
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -58,27 +58,29 @@ class Handlers:
     def search(self, text, bridge, *settings) -> list:
         """A typed query."""
 
+        shown = self._view_of(bridge)
+
         def view() -> View:
-            asked = replace(self.context.read(*settings), q=clean_query(text))
-            shown = self._view_of(bridge)
-            if shown.query_id and shown.gallery == asked.gallery:
+            asked = replace(self.context.read(shown.gallery, *settings), q=clean_query(text))
+            if shown.query_id and self.library.is_open(shown.gallery):
                 stored = self.library.stored_text(asked.gallery, shown.query_id)
                 if stored == asked.q:  # the box still holds the stored query's words
                     return replace(asked, q="", query_id=shown.query_id)
             return asked
 
         ranked = self._answer(view, bridge, "push")
-        return [*ranked, gr.update(selected="compare"), self._chips_of(*settings[:2])]
+        chips = self._chips_of(shown.gallery, settings[0])
+        return [*ranked, gr.update(selected="compare"), chips]
 
     def rerank(self, bridge, *settings, beta_moved: bool = False) -> list:
         """The query on the page under other settings; its vector is in the engine's cache."""
 
         def view() -> View:
             shown = self._view_of(bridge)
-            asked = self.context.read(*settings)
+            asked = self.context.read(shown.gallery, *settings)
             return replace(asked, q=shown.q, query_id=shown.query_id, tab=shown.tab)
 
-        return self._answer(view, bridge, "replace", beta_moved)
+        return self._answer(view, bridge, _kept_history(bridge), beta_moved)
 
     def own_beta(self, bridge, *settings) -> list:
         """Moving the beta slider leaves the scale-free value."""
@@ -97,16 +99,12 @@ class Handlers:
             settings = [None if n in places else value for n, value in enumerate(settings)]
             ranked = self.rerank(bridge, *settings)
             try:
-                view = self.context.read(*settings)
+                view = self.context.read(self._view_of(bridge).gallery, *settings)
             except RetrievalError:  # told already
                 return [*ranked, *[gr.skip()] * self.n_methods]
             return [*ranked, *self._method_updates(view)]
 
         return pick
-
-    def pick_gallery(self, bridge, gallery) -> list:
-        """Another gallery starts with its own worked example."""
-        return self._open("?" + urlencode({"gallery": str(gallery)}), bridge, "push")
 
     def pick_bank(self, bridge, *settings) -> list:
         """Another querybank ranks the same query again, with all of its captions."""
@@ -114,12 +112,12 @@ class Handlers:
         settings[self.context.settings.index(self.context.bank_size)] = None
         shown = self._view_of(bridge)
         try:
-            view = self.context.read(*settings)
+            view = self.context.read(shown.gallery, *settings)
         except RetrievalError as error:
             gr.Warning(sentence(error))
             view = shown
         view = replace(view, q=shown.q, query_id=shown.query_id, tab=shown.tab)
-        return self._open(links.build(view), bridge, "replace")
+        return self._open(links.build(view), bridge, _kept_history(bridge))
 
     def apply(self, bridge, event: gr.EventData) -> list:
         """A link that was clicked, or stepped back to."""
@@ -149,6 +147,8 @@ class Handlers:
                 # applied; answering would put the defaults in that link's place.
                 return [gr.skip(), gr.skip()]
             view = replace(self._view_of(bridge), tab=name)
+            if "again" in bridge:  # it is drawn when what it waits for is there
+                return [{**bridge, "again": links.build(view)}, gr.skip()]
             return [
                 self._bridge(view, "replace", str((bridge or {}).get("why", ""))),
                 scene_of(view),
@@ -161,11 +161,34 @@ class Handlers:
     def _open(self, search: str, bridge, history: str) -> list:
         """Everything for a link; a part that cannot be used is named and its default stands in."""
         view, problems = self.context.parse(search)
-        if view.query_id and self.library.stored_text(view.gallery, view.query_id) is None:
-            problems.append(
-                f"The link's query {links.short(view.query_id)!r} is not among the stored queries."
-            )
-            view = replace(view, query_id="")
+        bridge = {**bridge, "why": ""} if isinstance(bridge, dict) else {}
+        unchanged = [gr.skip()] * (self.n_everything - self.n_ranked)
+        try:
+            waiting = self.library.waiting(view.gallery)
+            if waiting is not None:
+                return [*self._come_again(view, waiting, bridge, history), *unchanged]
+            view = self._usable(view, problems)
+        except Exception as error:  # its gallery cannot be opened, or what else it is
+            return [*self._refused(error, view, bridge), *unchanged]
+        for problem in problems[:3]:
+            gr.Warning(problem)
+        ranked = self._answer(lambda: view, bridge, history)
+        if bridge.get("link") and self._shown(ranked[4]).gallery != view.gallery:
+            return [*ranked, *unchanged]  # the page still shows another model
+        return [*ranked, gr.update(selected=view.tab), *self._view_updates(view)]
+
+    def _usable(self, view: View, problems: list[str]) -> View:
+        """A view that can be answered; what is not as asked is added to `problems`."""
+        library = self.library
+        if view.query_id and library.stored_text(view.gallery, view.query_id) is None:
+            # Another model's query is asked in its own words.
+            words = library.text_elsewhere(view.gallery, view.query_id)
+            if words is None:
+                problems.append(
+                    f"The link's query {links.short(view.query_id)!r} is not among the stored "
+                    "queries."
+                )
+            view = replace(view, query_id="", q=words or "")
         engine = self.context.engine(view)
         try:
             settings_of(view).validated(len(engine.gallery), engine.n_bank or None)
@@ -179,14 +202,8 @@ class Handlers:
                 problems.append(sentence(error))
                 view = replace(view, q="")
         if not view.q and not view.query_id:
-            view = replace(
-                view, query_id=(self.library.examples(view.gallery, view.bank) or [""])[0]
-            )
-        for problem in problems[:3]:
-            gr.Warning(problem)
-        bridge = {**bridge, "why": ""} if isinstance(bridge, dict) else {}
-        ranked = self._answer(lambda: view, bridge, history)
-        return [*ranked, gr.update(selected=view.tab), *self._view_updates(view)]
+            view = replace(view, query_id=(library.examples(view.gallery, view.bank) or [""])[0])
+        return view
 
     def _answer(self, make_view, bridge, history: str, beta_moved: bool = False) -> list:
         """Rank and show; a refusal is a toast, and the old results stay.
@@ -197,37 +214,59 @@ class Handlers:
             history: what becomes of the address: "push", "replace" or "".
             beta_moved: the beta slider is being moved, so it is not written to.
         """
-        skip = [gr.skip()] * self.n_ranked
         bridge = bridge if isinstance(bridge, dict) else {}
+        view = None
         try:
             view = make_view()
+            waiting = self.library.waiting(view.gallery, typed=bool(view.q))
+            if waiting is not None:
+                return self._come_again(view, waiting, bridge, history)
             if not view.q and not view.query_id:
                 return self._nothing_asked(view, history)
-            slot = self.library.encoder(view.gallery)
-            if view.q and slot is not None and not slot.ready and slot.load_in_background():
-                return self._come_again(view, slot.waited_s, bridge, history)
             result = self.context.engine(view).rank(
                 view.q or None, query_id=view.query_id or None, settings=settings_of(view)
             )
             return self._ranked(view, result, history, str(bridge.get("why", "")), beta_moved)
-        except RetrievalError as error:
-            told = sentence(error)
-        except Exception:  # the server must go on, whatever one event met
-            told = log_unexpected()
-        gr.Warning(told)
-        # Before the first results, the status still says that something is loading.
-        empty = not bridge.get("link") or "again" in bridge
-        return [live(f'<p class="hl-status">{escape(told)}</p>') if empty else gr.skip(), *skip[1:]]
+        except Exception as error:
+            return self._refused(error, view, bridge)
 
-    def _come_again(self, view: View, waited_s: float, bridge: dict, history: str) -> list:
-        """Says that the encoder is loading; the page's script asks again in a moment.
+    def _refused(self, error: Exception, view: View | None, bridge: dict) -> list:
+        """The outputs `ranked` where there is no answer: the old results stay.
+
+        The status tells what is wrong where it spoke of this view, or where a model was chosen
+        that is not shown; a toast tells the rest.
+        """
+        # The server must go on, whatever one event met.
+        told = sentence(error) if isinstance(error, RetrievalError) else log_unexpected()
+        shown = self._shown(bridge).gallery
+        if view is not None and view.gallery != shown:
+            why = str(error) if isinstance(error, RetrievalError) else told.rstrip(".")
+            told = f"{self.library.titles[view.gallery]} cannot be shown: {why}."
+            if bridge.get("link"):
+                told += f" The page stays with {self.library.titles[shown]}."
+        else:
+            gr.Warning(told)
+            if bridge.get("link") and "again" not in bridge:
+                return [gr.skip()] * self.n_ranked
+        settled = {"link": "", "why": "", "title": "", **bridge, "history": ""}
+        settled.pop("again", None)
+        skip = [gr.skip()] * (self.n_ranked - 5)
+        return [
+            live(f'<p class="hl-status hl-failed">{escape(told)}</p>'),
+            *(gr.skip(), gr.skip(), gr.skip()),
+            {**settled, "answer": next(_answers)},  # the menu shows again what the page does
+            *skip,
+        ]
+
+    def _come_again(self, view: View, waiting: Waiting, bridge: dict, history: str) -> list:
+        """Says what is loading; the page's script asks again in a moment.
 
         No thread waits here, and whatever the visitor does next takes the place of this query.
         """
-        again = {"again": links.build(view), "history": history, "waited_s": waited_s}
+        again = {"again": links.build(view), "history": history, "waited_s": waiting.seconds}
         skip = [gr.skip()] * (self.n_ranked - 2)
         return [
-            live(_loading_html(waited_s)),
+            live(_loading_html(waiting)),
             *skip[:3],
             {"link": "", "why": "", "title": "", **bridge, **again},
             *skip[3:],
@@ -260,7 +299,7 @@ class Handlers:
     def _nothing_asked(self, view: View, history: str) -> list:
         """A gallery without stored queries starts empty."""
         hint = "Type a sentence to see both rankings."
-        if self.library.encoder(view.gallery) is None:
+        if not self.library.has_encoder(view.gallery):
             hint = "This gallery has no text encoder and no stored queries; it cannot be asked."
         return [
             live(f'<p class="hl-status">{hint}</p>'),
@@ -307,9 +346,9 @@ class Handlers:
             f"</span>{downloads}</div>"
         )
 
-    def _chips_of(self, gallery: object, bank: object) -> str | dict:
+    def _chips_of(self, gallery: str, bank: object) -> str | dict:
         """Example queries as plain links, which work without any script too."""
-        if not isinstance(gallery, str) or gallery not in self.library.names:
+        if not self.library.is_open(gallery):
             return gr.skip()
         if bank and bank not in self.library.names[gallery]:
             return gr.skip()
@@ -329,14 +368,13 @@ class Handlers:
     def _view_updates(self, view: View) -> list:
         """The outputs `view`: every component shows what the link says."""
         text = view.q or self.library.stored_text(view.gallery, view.query_id) or ""
-        n_bank = self.context.n_bank(view.gallery, view.bank)
-        n_gallery = len(self.library.gallery(view.gallery).items)
+        n_bank = self.library.n_bank(view.gallery, view.bank)
+        n_gallery = self.library.n_items(view.gallery)
         banks = self.library.names[view.gallery]
         return [
             gr.update(value=text) if text else gr.skip(),
             self._chips_of(view.gallery, view.bank),
-            gr.update(value=view.gallery),
-            gr.update(choices=banks, value=view.bank or None),
+            gr.update(choices=banks, value=view.bank or None, visible=len(banks) > 1),
             gr.update(value=view.k, maximum=min(links.MAX_K, n_gallery)),
             gr.update(
                 value=view.bank_size or max(n_bank, 1),
@@ -370,7 +408,13 @@ class Handlers:
         }
 
     def _view_of(self, bridge) -> View:
-        """The view on the visitor's page, as the bridge brings it back."""
+        """The view that a visitor's page waits for, else the one that it shows."""
+        if isinstance(bridge, dict) and bridge.get("again"):
+            return self.context.parse(str(bridge["again"])[:4000])[0]
+        return self._shown(bridge)
+
+    def _shown(self, bridge) -> View:
+        """The view on a visitor's page, as the bridge brings it back."""
         link = bridge.get("link", "") if isinstance(bridge, dict) else ""
         return self.context.parse(str(link)[:4000])[0]
 
@@ -378,16 +422,28 @@ class Handlers:
 def page_media(library: Library, gallery: str) -> Media:
     """Addresses of a gallery's posters and clips on the page."""
     items = library.items(gallery)
+    home, at_home = library.media_home(gallery)
 
     def address(kind: str):
         def of(item_id: str) -> str | None:
             item = items.get(item_id)
-            known = item is not None and getattr(item, kind) is not None
-            return media_url(gallery, kind, item_id) if known else None
+            path = getattr(item, kind, None)
+            if path is None:
+                return None
+            # The same file has one address, whichever model found it: browsers keep it.
+            shared = getattr(at_home.get(item_id), kind, None) == path
+            return media_url(home if shared else gallery, kind, item_id)
 
         return of
 
-    return Media(poster=address("poster"), clip=address("clip"))
+    heard = models.is_heard(library.manifests[gallery])
+    return Media(poster=address("poster"), clip=address("clip"), heard=heard)
+
+
+def _kept_history(bridge) -> str:
+    """A setting changes the address in place; what is still awaited enters it as it would have."""
+    waits = isinstance(bridge, dict) and "again" in bridge
+    return str(bridge.get("history", "")) if waits else "replace"
 
 
 def live(html: str) -> str:
@@ -395,10 +451,10 @@ def live(html: str) -> str:
     return f'<div role="status" aria-live="polite">{html}</div>'
 
 
-def _loading_html(waited_s: float) -> str:
+def _loading_html(waiting: Waiting) -> str:
     return (
-        '<p class="hl-status hl-loading">Loading the text encoder, about 10 s the first time '
-        f"({waited_s:.0f} s so far). Example queries already work.</p>"
+        f'<p class="hl-status hl-loading">Loading {escape(waiting.what)} ({waiting.seconds:.0f} s '
+        f"so far). {escape(waiting.hint)}</p>"
     )
 
 

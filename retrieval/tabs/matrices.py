@@ -104,6 +104,8 @@ def write_example(context: Context, folder: Path) -> tuple[Path, Path]:
         FileError: there is no such gallery.
     """
     for gallery, banks in context.library.names.items():
+        if not context.library.is_open(gallery):
+            continue
         engine = context.library.engine(gallery, banks[0] if banks else "")
         stored = engine.gallery.queries
         if engine.bank is None or stored is None:

@@ -6,6 +6,8 @@ kind one of two words, so there is no path to escape from and no other file to r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from retrieval.errors import RetrievalError
 from retrieval.gallery import Gallery
 
 KINDS = ("clip", "poster")
@@ -47,13 +50,24 @@ def media_table(gallery: Gallery) -> dict[tuple[str, str], Path]:
     return table
 
 
-def media_route(galleries: dict[str, Gallery]) -> Route:
-    """The one route that serves media; byte ranges and HEAD are answered."""
-    tables = {name: media_table(gallery) for name, gallery in galleries.items()}
+def media_route(names: Collection[str], gallery: Callable[[str], Gallery]) -> Route:
+    """The one route that serves media; byte ranges and HEAD are answered.
+
+    Args:
+        names: galleries that have an address.
+        gallery: one of them by its name, asked for when its media are.
+    """
+
+    @cache
+    def table(name: str) -> dict[tuple[str, str], Path]:
+        return media_table(gallery(name))
 
     def serve(request: Request) -> Response:
-        gallery, kind, item_id = (request.path_params[key] for key in ("gallery", "kind", "id"))
-        path = tables.get(gallery, {}).get((kind, item_id))
+        name, kind, item_id = (request.path_params[key] for key in ("gallery", "kind", "id"))
+        try:
+            path = table(name).get((kind, item_id)) if name in names else None
+        except RetrievalError:  # its gallery is broken, which is told where it is chosen
+            path = None
         if path is None or not path.is_file():
             return PlainTextResponse("No such clip or poster here.", status_code=404)
         content_type = CONTENT_TYPES[path.suffix.lower()]
