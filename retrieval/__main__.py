@@ -24,6 +24,7 @@ COMMANDS = {
     "masks": "which training captions teachers find worth learning from",
     "challenge": "prediction files of the Video Pentathlon: checked, zipped, scored",
     "animations": "draw the film library",
+    "texts": "captions as tokens of a text encoder, to train networks of experts on",
     "fetch": "official features, similarity matrices and models, checked and unpacked",
 }
 

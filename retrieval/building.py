@@ -38,6 +38,16 @@ except ImportError:  # not on every platform; two builders at once are then not 
     fcntl = None
 
 
+def lock(file: BinaryIO) -> bool:
+    """Hold a file until it is closed, or this process leaves; False if another one holds it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
 class Build:
     """A folder in the making: `OUT.partial` until `finish` puts it, whole, in the place of `OUT`.
 
@@ -88,12 +98,9 @@ class Build:
         if not (self.folder / BUILDING).exists():
             return
         self._lock = open_regular(self.folder / BUILDING)
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self.__exit__()
-                raise GalleryError(f"{self.folder.name} is being written; wait for it") from None
+        if not lock(self._lock):
+            self.__exit__()
+            raise GalleryError(f"{self.folder.name} is being written; wait for it")
 
     def __exit__(self, *_exc: object) -> None:
         if self._lock is not None:

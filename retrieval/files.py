@@ -88,15 +88,28 @@ def write_pickle(path: Path, value: dict[str, Any]) -> None:
     Numpy 2 names its functions in `numpy._core`, of which older ones know nothing; before
     protocol 4 a name stands in the file as plain text, where it is first needed.
     """
-    written = pickle.dumps(value, protocol=3)
-    new = b"cnumpy._core.multiarray\n"
-    at = written.find(new)
     with replacing(path) as file:
-        if at >= 0:
-            file.write(memoryview(written)[:at])
-            file.write(new.replace(b"_core", b"core"))
-            at += len(new)
-        file.write(memoryview(written)[max(at, 0) :])
+        for piece in _for_old_numpy(pickle.dumps(value, protocol=3)):
+            file.write(piece)
+
+
+# A pickle of a dict is this, its items by `pickled_item`, and the last step.
+PICKLE_HEAD, PICKLE_TAIL = b"\x80\x03}", b"."
+
+
+def pickled_item(key: str, value: Any) -> bytes:
+    """One item of a dict, as it stands in a pickle that is written item by item."""
+    inner = slice(len(PICKLE_HEAD) - 1, -len(PICKLE_TAIL))
+    spelled, written = (pickle.dumps(each, protocol=3)[inner] for each in (key, value))
+    return b"".join([spelled, *_for_old_numpy(written), b"s"])
+
+
+def _for_old_numpy(written: bytes) -> list[memoryview]:
+    """A pickle in pieces, so that numpy's functions have the name that every version knows."""
+    new = b"cnumpy._core.multiarray\n"
+    old = new.replace(b"_core", b"core")
+    at, whole = written.find(new), memoryview(written)
+    return [whole] if at < 0 else [whole[:at], memoryview(old), whole[at + len(new) :]]
 
 
 def write_json(path: Path, value: Any) -> None:

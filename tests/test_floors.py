@@ -58,6 +58,7 @@ FLOORS = {
     "retrieval.gallery": 4,
     "retrieval.indexing": 4,
     "retrieval.querybank": 4,
+    "retrieval.texts": 4,
     "retrieval.serving": 4,
     "retrieval.answers": 5,
     "retrieval.verdicts": 5,

@@ -296,7 +296,10 @@ def change(path: str, value) -> callable:
         (change("arch/args/vlad_clusters/ocr", 0), "vlad_clusters.ocr is missing"),
         (change("arch/args/vlad_clusters/text", 0), "max_tokens.text must be 1, got 30"),
         (change("experts/text_agg", "avg"), "max_tokens.text must be 1, got 30"),
-        (change("experts/text_feat", "elmo"), "unknown text_feat 'elmo'; available: w2v"),
+        (
+            change("experts/text_feat", "elmo"),
+            "unknown text_feat 'elmo'; give its experts.text_dim too",
+        ),
         (change("experts/modalities", ["smell"]), "says nothing of smell"),
         (change("experts", None), "no section experts"),
         (change("data_loader/args/feat_aggregation", None), "no section data_loader.args.feat"),

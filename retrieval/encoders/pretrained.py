@@ -52,7 +52,8 @@ FILES = (  # of a repository on the hub
     *(name for names in VOCABULARIES for name in names),
 )
 MAX_LAYERS, MAX_POSITIONS = 256, 4096  # of a model; larger ones are made up
-_BATCH_TOKENS = 2048  # of sentences that are encoded together, padding included
+# Tokens of sentences that are encoded together, padding included.
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class TransformerTokens(SavedBySpec):
                 verbose=False,
             )["input_ids"]
             found = [np.zeros((0, self.dim), np.float32)] * len(ids)
-            for batch in _batches([len(one) for one in ids]):
+            most = _BATCH_TOKENS.get(self.device.type, 2048)
+            for batch in _batches([len(one) for one in ids], most):
                 states = self._states([ids[i] for i in batch])
                 for i, one in zip(batch, states, strict=True):
                     found[i] = one[: len(ids[i])].copy()
@@ -187,13 +189,13 @@ class TransformerTokens(SavedBySpec):
         return self.model(**given).last_hidden_state.float().cpu().numpy()
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     """Places of sentences of about one length; those without a token are left out."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         if lengths[i] == 0:
             continue
-        if batch and (len(batch) + 1) * lengths[i] > _BATCH_TOKENS:
+        if batch and (len(batch) + 1) * lengths[i] > most:
             yield batch
             batch = []
         batch.append(i)
@@ -271,7 +273,8 @@ def _build(
     config = kind(**known)
     config.use_cache = False
     weights = _read_weights(folder)
-    check_memory(folder.name, sum(4 * value.numel() for value in weights.values()))
+    short = (value for value in weights.values() if value.dtype != torch.float32)
+    check_memory(folder.name, sum(4 * value.numel() for value in short))  # others are taken as read
     model, info = getattr(library, f"{family.prefix}Model").from_pretrained(
         None,
         config=config,

@@ -283,11 +283,18 @@ def resolve_experts(config: Mapping[str, Any]) -> tuple[Expert, ...]:
 
 
 def text_dim(config: Mapping[str, Any]) -> int:
-    """Length of a caption's token."""
-    name = _section(config, "experts").get("text_feat", "openai")
-    if name not in TEXT_DIMS:
-        raise SettingsError(f"unknown text_feat {name!r}; available: {', '.join(TEXT_DIMS)}")
-    return TEXT_DIMS[name]
+    """Length of a caption's token; that of a feature of one's own is `experts.text_dim`."""
+    experts = _section(config, "experts")
+    name = experts.get("text_feat", "openai")
+    if name in TEXT_DIMS:  # then the released code takes no notice of text_dim, which some have
+        return TEXT_DIMS[name]
+    dim = experts.get("text_dim")
+    if type(dim) is not int or dim < 1:
+        raise SettingsError(
+            f"unknown text_feat {name!r}; give its experts.text_dim too, or take one of "
+            f"{', '.join(TEXT_DIMS)}"
+        )
+    return dim
 
 
 def _fixed_dim(name: str, how: Mapping[str, Any]) -> int:
