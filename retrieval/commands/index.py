@@ -50,13 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="--experts: make the folder --model first, from this checkpoint of a `train` run",
+        help="--experts: make the folder --model first, from this checkpoint of a `train` run, or "
+        "a trained_model.pth of the released code",
     )
     parser.add_argument(
         "--tokens",
-        type=Path,
-        metavar="DIR",
-        help="--checkpoint: live encoder of its text feature (default: in FEATURES/text_encoders)",
+        metavar="ENCODER",
+        help="--checkpoint: live encoder of its text feature, as `texts` takes it, for example "
+        "gpt2-xl=FOLDER (default: that in FEATURES/text_encoders, or the feature's name)",
     )
     parser.add_argument(
         "--gallery",
@@ -206,5 +207,7 @@ def _packed(args: argparse.Namespace) -> Any:
 
     tokens = args.tokens
     if tokens is None:
-        tokens = args.experts / "text_encoders" / read_run(args.checkpoint).text
+        text = read_run(args.checkpoint).text
+        saved = args.experts / "text_encoders" / text
+        tokens = saved if saved.is_dir() else text
     return pack(args.checkpoint, tokens, Path(ENCODERS.get(args.model, args.model)))

@@ -12,8 +12,6 @@ from retrieval.formats.word_vectors import WordTable, open_word_vectors
 
 N_MEAN = 50_000  # words whose mean stands for a caption of which nothing is known
 CUSTOM = {"roundtable": ("round", "table")}  # words that the released code splits by hand
-# Tables of GrOVLE have words with punctuation in them, which the released code leaves out.
-NO_PUNCTUATION = frozenset('"?)(')
 
 
 class LookedUpWords(OneByOne, SavedBySpec):
@@ -36,8 +34,8 @@ class LookedUpWords(OneByOne, SavedBySpec):
     def __init__(
         self, table: WordTable, name: str = "w2v", spaces: bool = False, spec: str = ""
     ) -> None:
-        self.spec = spec
         self.table, self.name, self.dim, self.spaces = table, name, table.dim, spaces
+        self.spec = spec
         self._forms = lru_cache(maxsize=100_000)(self._known_forms)
 
     def encode(self, caption: str) -> np.ndarray:
@@ -83,7 +81,11 @@ class LookedUpWords(OneByOne, SavedBySpec):
 
 
 def load_looked_up(
-    path: str | Path, name: str = "w2v", dim: int | None = None, spaces: bool = False
+    path: str | Path,
+    name: str = "w2v",
+    dim: int | None = None,
+    spaces: bool = False,
+    without: str = "",
 ) -> LookedUpWords:
     """Open a file of word vectors.
 
@@ -92,12 +94,12 @@ def load_looked_up(
         name: of the text feature.
         dim: length that a vector must have; None for any.
         spaces: by the older rule.
+        without: characters; words with one of them are left out.
 
     Raises:
         FileNotFoundError: there is no such file.
         ModelError: damaged, of another kind, or with vectors of another length.
     """
-    without = NO_PUNCTUATION if name.split("_")[0] in ("grovle", "mt", "hglmm") else ()
     try:
         table = open_word_vectors(path, without=without)
     except FileError as error:

@@ -8,16 +8,13 @@ give it in `experts.text_feat`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from retrieval.encoders.tokens import SETTINGS, ClipTokens, LetterVectors, TokenEncoder, load_tokens
 from retrieval.errors import ModelError
 from retrieval.models.config import TEXT_DIMS
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
-TEXT_HELP = (
-    "text encoder: NAME=SOURCE with a folder, a file or a name on the hub, for example "
-    "gpt2-xl=FOLDER or w2v=VECTORS.bin; NAME alone where it can be fetched"
-)
 _GOOGLE = "GoogleNews-vectors-negative300.bin"
 
 
@@ -31,6 +28,7 @@ class TextEncoder:
     model_type: str | None = None  # of a transformer's config
     special: bool | None = None  # special tokens; None as the model's family has them
     spaces: bool = False  # words by the older rule
+    without: str = ""  # characters; words with one of them are left out
     feature: str = ""  # its name in configs, where that is another
 
 
@@ -38,14 +36,17 @@ def _transformer(model_type: str, hub: str = "", special: bool | None = None) ->
     return TextEncoder("transformer", hub, "FOLDER", model_type, special)
 
 
-def _words(give: str, spaces: bool = False, feature: str = "") -> TextEncoder:
-    return TextEncoder("words", "", give, spaces=spaces, feature=feature)
+def _words(give: str, **more: Any) -> TextEncoder:
+    return TextEncoder("words", "", give, **more)
 
 
 TEXT_ENCODERS = {
     "w2v": _words(_GOOGLE),
     "w2v-spaces": _words(_GOOGLE, spaces=True, feature="w2v"),  # the first releases' rule
-    **{name: _words(f"{name}.zip") for name in ("grovle", "mt_grovle", "hglmm_300d", "hglmm_6kd")},
+    **{
+        name: _words(f"{name}.zip", without='"?)(')  # as the released code reads these
+        for name in ("grovle", "mt_grovle", "hglmm_300d", "hglmm_6kd")
+    },
     "howto100m_mil_nce": TextEncoder("sentence"),
     "openai": _transformer("openai-gpt", "openai-community/openai-gpt", special=False),
     "openai-gpt": _transformer("openai-gpt", "openai-community/openai-gpt"),
@@ -83,15 +84,15 @@ def get_tokens(spec: str | Path, device: str | None = None) -> TokenEncoder:
     """Load what makes a text feature of captions.
 
     Args:
-        spec: see the head of this module. A NAME that is not in `TEXT_ENCODERS` may have any
-            source; what the source is then decides how it is asked.
+        spec: see the head of this module; a `Path` is the folder of a saved one. A NAME that is not
+            in `TEXT_ENCODERS` may have any source, which then decides how it is asked.
         device: where networks compute, for example "cpu"; None takes the GPU if there is one.
 
     Raises:
         ModelError: unknown, not there, of another kind than its name says, or of another dimension.
     """
     name, separator, source = str(spec).partition("=")
-    if not separator and (Path(spec) / SETTINGS).is_file():
+    if not separator and ((Path(spec) / SETTINGS).is_file() or isinstance(spec, Path)):
         return load_tokens(spec)
     if name in GONE:
         raise ModelError(f"{name} cannot be made: {GONE[name]}; use features made with version 4")
@@ -140,7 +141,8 @@ def _load_transformer(
 def _load_words(name: str, source: str, about: TextEncoder, device: str | None) -> TokenEncoder:
     from retrieval.encoders.looked_up import load_looked_up
 
-    return load_looked_up(source, about.feature or name, TEXT_DIMS.get(name), about.spaces)
+    name = about.feature or name
+    return load_looked_up(source, name, TEXT_DIMS.get(name), about.spaces, about.without)
 
 
 def _load_sentence(name: str, source: str, about: TextEncoder, device: str | None) -> TokenEncoder:

@@ -23,15 +23,17 @@ import torch
 
 from retrieval import checkpoint
 from retrieval.encoders.clip import one_thread
+from retrieval.encoders.texts import get_tokens
 from retrieval.encoders.tokens import TokenEncoder, load_tokens
 from retrieval.errors import ModelError, QueryError
 from retrieval.files import read_json, sha256_file, write_json
+from retrieval.formats import read_checkpoint
 from retrieval.models import CEConfig, CENet, Expert, build, from_official, load_weights
+from retrieval.models.trained import config_of
 from retrieval.spaces import WeightedExperts
 from retrieval.training.expert_clips import ExpertClips, caption_tokens, embed_videos
 from retrieval.training.expert_recipes import TOKENS as TOKENS_OF
 from retrieval.training.expert_recipes import get_expert_recipe
-from retrieval.training.experts_trainer import read_checkpoint
 
 SETTINGS, WEIGHTS, TOKENS = "experts.json", "experts.safetensors", "tokens"
 _BATCH = 512  # sentences at a time
@@ -166,17 +168,18 @@ def from_checkpoint(path: Path, tokens: TokenEncoder) -> TrainedExperts:
     return TrainedExperts(model, tokens, run.name, run.n_words, run.reads, settings)
 
 
-def pack(path: Path, tokens: Path, out: Path) -> TrainedExperts:
+def pack(path: Path, tokens: str | Path, out: Path) -> TrainedExperts:
     """A run's checkpoint -> a folder that `get_encoder` loads; weights in half precision.
 
     Args:
         path: checkpoint of a run.
-        tokens: folder of the live text encoder, as `animations --experts` writes it. A copy goes
-            beside `out`, for other networks to share; into it where another of the name is there.
+        tokens: the live text encoder, as `get_tokens` takes it: a folder that `animations
+            --experts` writes, or NAME=SOURCE. A copy, or where the source lies, goes beside `out`,
+            for other networks to share; into it where another of the name is there.
         out: the folder to make, whose name is the encoder's.
     """
     run = read_run(path)
-    loaded = load_tokens(tokens)
+    loaded = get_tokens(tokens)
     _check_tokens(out.name, run.text, loaded)
     own, beside = out / TOKENS, out.parent / f"tokens-{run.text}"
     loaded.save(own)
@@ -209,19 +212,27 @@ class Run:
 
 
 def read_run(path: Path) -> Run:
-    """Read a checkpoint of a recipe or of an official config.
+    """Read a checkpoint of a recipe, of an official config, or of the released code itself.
 
     Raises:
         ModelError: no such checkpoint, or of a network that embeds nothing of its own.
     """
-    state = read_checkpoint(path)
-    config = state["config"]
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path.name}; train first")
+    state = read_checkpoint(path)  # by our own reader: released ones hold an object beside weights
+    config, weights = state.get("config"), state.get("state_dict")
+    if not isinstance(weights, dict) or not weights:
+        raise ModelError(f"{path.name} holds no state_dict; give a checkpoint of training")
+    weights = {key: torch.from_numpy(value) for key, value in weights.items()}
+    if not isinstance(config, dict):
+        config = config_of(path, state)
     if "recipe" in config:
         name = config["recipe"]
         recipe, model = get_expert_recipe(name), _config(config["model"])
         tokens = {each.name: TOKENS_OF.get(each.name, 0) for each in model.experts}
         reads = Reads(recipe.dataset, recipe.test, {each: {} for each in model.names}, tokens)
-        return Run(name, model, recipe.text, recipe.n_words, reads, state["state_dict"])
+        return Run(name, model, recipe.text, recipe.n_words, reads, weights)
     name = Path(path).stem
     try:
         model, args = from_official(config), config["data_loader"]["args"]
@@ -238,7 +249,7 @@ def read_run(path: Path) -> Run:
             f"{Path(path).name} does not tell the network and its features; give a checkpoint of "
             "`python -m retrieval train`"
         ) from error
-    return Run(name, model, text, n_words, reads, state["state_dict"])
+    return Run(name, model, text, n_words, reads, weights)
 
 
 def _check_tokens(name: str, text: str, tokens: TokenEncoder) -> None:

@@ -42,8 +42,7 @@ def read_trained(path: str | Path, config: Mapping[str, Any] | None = None) -> T
     if not isinstance(weights, dict) or not weights:
         raise ModelError(f"{path.name} holds no state_dict; give a trained_model.pth")
     if config is None:
-        beside = path.with_name("config.json")
-        config = read_json(beside) if beside.is_file() else _held_config(path.name, held)
+        config = config_of(path, held)
     # Without memory at first: the weights take the places of parameters never made.
     with torch.device("meta"):
         model = build(from_official(config))
@@ -56,6 +55,20 @@ def read_trained(path: str | Path, config: Mapping[str, Any] | None = None) -> T
         None if best is None else float(best),
         held.get("optimizer"),
     )
+
+
+def config_of(path: Path, held: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved config of a checkpoint: `config.json` beside the file, else the one in it.
+
+    Args:
+        path: of the checkpoint.
+        held: what it holds, as `read_checkpoint` gives it.
+
+    Raises:
+        ModelError: there is none.
+    """
+    beside = path.with_name("config.json")
+    return read_json(beside) if beside.is_file() else _held_config(path.name, held)
 
 
 def _held_config(name: str, held: Mapping[str, Any]) -> dict[str, Any]:
