@@ -21,6 +21,7 @@ from retrieval.evaluation import Report, evaluate_matrices
 from retrieval.experiments import RESULT, device_name, reports_of, write_sims
 from retrieval.files import write_json
 from retrieval.models import CEConfig, CENet, MNNet, build, from_official, load_weights
+from retrieval.models.trained import read_trained
 from retrieval.normalisers import Normaliser
 from retrieval.ranking_page import PageSettings, write_page
 from retrieval.training import expert_clips
@@ -52,6 +53,7 @@ def train(
     device: str = "cpu",
     cache: Path | None = None,
     epochs: int | None = None,
+    resume: Path | None = None,
     weighted_teachers: bool = True,
     normalisers: Sequence[str] = ("qbnorm",),
     keep_sims: bool = True,
@@ -68,6 +70,7 @@ def train(
         device: cpu or cuda.
         cache: folder of plain arrays for the next start.
         epochs: instead of the config's, for a trial.
+        resume: a checkpoint, official or ours, to go on from in a folder that has no run yet.
         weighted_teachers: whether teachers' text vectors carry their weights already.
         normalisers: specs for the report.
         keep_sims: writes the similarities for `python -m retrieval normalise`.
@@ -84,6 +87,9 @@ def train(
     opened = open_official(config, expert_dims(model_config), data=data, cache=cache)
     clips = expert_clips.from_official(opened, "train").to(device)
     taught = opened.teachers if config.get("distil_loss") else ()
+    masks = None  # of fused captions, too: there is nothing to draw
+    if opened.masks is not None and not opened.reading.fuse_captions:
+        masks = read_masks(opened.masks, clips)
     trainer = ExpertsTrainer(
         seeded(model_config, seed),
         clips,
@@ -92,10 +98,12 @@ def train(
         folder,
         config,
         teachers=[read_teacher(each, clips, weighted_teachers) for each in taught],
-        masks=None if opened.masks is None else read_masks(opened.masks, clips),
+        masks=masks,
         validated=_pages_while_training(page, opened),
         report=report,
     )
+    if resume is not None and trainer.epoch == 0:
+        trainer.start_from(read_trained(resume))
     best = trainer.run()
     found = {
         "seed": seed,

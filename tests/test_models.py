@@ -1,5 +1,6 @@
 """Networks against their definition, written slowly in tests/reference_ce.py."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -347,6 +348,41 @@ def test_the_weights_of_another_architecture_are_told_apart():
         load_weights(ce, wider.state_dict())
     with pytest.raises(ModelError, match="has besides extra"):
         load_weights(ce, {**ce.state_dict(), "extra": torch.ones(1)})
+
+
+def test_a_seed_gives_the_initial_weights_of_the_released_code():
+    """Drawn part by part in its order: experts' clusters, the text's, weights, projections, g."""
+    config = replace(SMALL, experts=(Expert("audio", 5, clusters=2), Expert("rgb", 6)))
+    torch.manual_seed(3)
+    model = build(config)
+    torch.manual_seed(3)
+
+    def vlad(dim: int, n_clusters: int, n_ghosts: int) -> list[torch.Tensor]:
+        scale = 1 / math.sqrt(dim)
+        return [
+            scale * torch.randn(dim, n_clusters + n_ghosts),
+            scale * torch.randn(1, dim, n_clusters),
+        ]
+
+    def linear(n_in: int, n_out: int) -> list[torch.Tensor]:
+        made = torch.nn.Linear(n_in, n_out)
+        return [made.weight.data, made.bias.data]
+
+    pooled, shared = config.text_pooled_dim, config.shared_dim
+    expected = vlad(5, 2, 0) + vlad(config.text_dim, config.text_clusters, config.text_ghosts)
+    expected += linear(pooled, 2) + linear(10, shared) + linear(6, shared)
+    expected += linear(2 * shared, shared)
+    for _ in range(config.n_g_layers - 1):
+        expected += linear(shared, shared)
+    for _ in range(2):  # gates of the videos' side
+        expected += linear(shared, shared)
+    for _ in range(2):  # of the captions'
+        expected += linear(pooled, shared) + linear(shared, shared)
+    drawn = [value for name, value in model.named_parameters() if "batch_norm" not in name]
+    drawn = [value for value in drawn if not ((value == 0).all() or (value == 1).all())]
+    assert len(drawn) == len(expected)
+    for ours, theirs in zip(drawn, expected, strict=True):
+        torch.testing.assert_close(ours.data, theirs, rtol=0, atol=0)
 
 
 def test_manual_initialisation_is_xavier_with_small_biases():

@@ -127,6 +127,28 @@ def test_teachers_and_masks_of_a_config_are_used(tmp_path):
     assert losses["taught"] > losses["plain"]
 
 
+def test_a_run_goes_on_from_a_checkpoint(tmp_path, capsys):
+    config = made_config(tmp_path, "LSMDC", "full-val")
+    first = ["train", str(config), "--device", "cpu", "--out"]
+    assert main([*first, str(tmp_path / "first")]) == 0
+    start = tmp_path / "first" / "seed-0" / BEST
+    held = torch.load(start, weights_only=True)
+    on = ["--resume", str(start), "--out", str(tmp_path / "on")]
+    assert main([*first[:-1], *on, "--epochs", str(held["epoch"])]) == 2
+    message = f"the checkpoint is of epoch {held['epoch']} and the config ends there"
+    assert message in capsys.readouterr().err
+    assert main([*first[:-1], *on, "--epochs", str(held["epoch"] + 1)]) == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "on/seed-0/log.jsonl").open()]
+    assert row["epoch"] == held["epoch"] + 1
+    assert row["learning_rate"] == held["optimizer"]["param_groups"][0]["lr"]
+    state = torch.load(tmp_path / "on" / "seed-0" / BEST, weights_only=True)
+    steps = {each["step"] for each in state["optimizer"]["state"].values()}
+    was = {each["step"] for each in held["optimizer"]["state"].values()}
+    assert steps == {step + 2 for step in was}  # six videos in batches of four
+    moved = (state["state_dict"]["ce.moe_fc.weight"] - held["state_dict"]["ce.moe_fc.weight"]).abs()
+    assert 0 < moved.max() < 0.1
+
+
 def test_runs_are_named_after_folder_stem_and_changes():
     name = official_runs.experiment_name(
         Path("configs/msrvtt/train-full-ce.json"), "experts.ce_shared_dim@512+trainer.epochs@3"
@@ -139,6 +161,7 @@ def test_runs_are_named_after_folder_stem_and_changes():
     [
         (["train", "nowhere.json"], "nowhere.json"),
         (["evaluate", "nowhere.json"], "--resume is missing"),
+        (["train", "animations-ce", "--resume", "x.pth"], "--resume is for configs"),
     ],
 )
 def test_wrong_options_are_told_in_one_line(capsys, command, message):

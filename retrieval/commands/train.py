@@ -46,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights of the experts; every expert then weighs the same",
     )
     parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="CKPT",
+        help="configs: a checkpoint, official or ours, to go on from: its weights, epoch and "
+        "optimiser",
+    )
+    parser.add_argument(
         "--sims",
         action=argparse.BooleanOptionalAction,
         help="expert recipes: write the similarities of test and training captions to the test "
@@ -86,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.training.expert_recipes import EXPERT_RECIPES
     from retrieval.training.recipes import RECIPES, train
 
+    if args.resume is not None and not args.recipe.endswith(".json"):
+        raise SettingsError("--resume is for configs; other runs go on by themselves in --out")
     if args.recipe in EXPERT_RECIPES or args.recipe.endswith(".json"):
         return _train_experts(args)
     if args.recipe not in RECIPES:
@@ -202,6 +211,7 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
             cache=out / "cache",
             epochs=args.epochs,
             weighted_teachers=not args.unweighted_teachers,
+            resume=args.resume,
             keep_sims=args.sims,
             page=page(seed),
             report=lambda line, seed=seed: print(f"{name}, seed {seed}, {line}", flush=True),

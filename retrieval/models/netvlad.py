@@ -1,5 +1,7 @@
 """Tokens of a caption or of an expert -> one vector of fixed length, by soft assignment."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -29,9 +31,11 @@ class NetVLAD(nn.Module):
         """
         super().__init__()
         self.dim, self.n_clusters = dim, n_clusters
-        self.clusters = nn.Parameter(torch.randn(dim, n_clusters + n_ghosts) / dim**0.5)
+        # A product, not a quotient: of one seed come the very bits of the released code.
+        scale = 1 / math.sqrt(dim)
+        self.clusters = nn.Parameter(scale * torch.randn(dim, n_clusters + n_ghosts))
         self.batch_norm = nn.BatchNorm1d(n_clusters + n_ghosts)
-        self.clusters2 = nn.Parameter(torch.randn(1, dim, n_clusters) / dim**0.5)
+        self.clusters2 = nn.Parameter(scale * torch.randn(1, dim, n_clusters))
 
     @property
     def out_dim(self) -> int:

@@ -22,6 +22,7 @@ from retrieval.files import write_json, write_jsonl
 from retrieval.losses import distillation, max_margin_ranking
 from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
 from retrieval.models import CEConfig, CENet, Expert, MNNet, MNNetConfig, build, load_weights
+from retrieval.models.trained import Trained
 from retrieval.training.events import Events
 from retrieval.training.expert_clips import ExpertClips, similarities
 from retrieval.training.optimisers import get_optimiser, get_schedule
@@ -54,7 +55,8 @@ class ExpertSettings:
     n_captions: int = 0  # first captions of a training video to draw from; 0 for all
     val_captions: int = 1  # captions asked of each validation video
     select: str = "best"  # epoch by `monitor`, a later one of equals; or "last"
-    lot: str = "own"  # "official": the draws of the released loader in one process
+    lot: str = "own"  # "official": the draws of the released loader
+    n_workers: int = 0  # processes among which the released loader shares out its draws
     seed: int = 0
     save_every: int = 1  # epochs between saved states; 0 for the end alone
     monitor: str = "max val_t2v_Geom"  # what is best: max or min, and a validation figure
@@ -62,10 +64,10 @@ class ExpertSettings:
     drop_last: bool = False  # whether the videos left at the end of an epoch are left out
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or self.save_every < 0:
+        if self.epochs < 1 or self.batch < 2 or self.save_every < 0 or self.n_workers < 0:
             raise SettingsError(
-                f"expected epochs >= 1, batch >= 2, save_every >= 0, got {self.epochs}, "
-                f"{self.batch} and {self.save_every}"
+                f"expected epochs >= 1, batch >= 2, save_every >= 0, num_workers >= 0, got "
+                f"{self.epochs}, {self.batch}, {self.save_every} and {self.n_workers}"
             )
         if not 0 <= self.text_dropout <= 1:
             raise SettingsError(f"text_dropout is a chance of 0 to 1, got {self.text_dropout}")
@@ -118,6 +120,7 @@ class ExpertSettings:
             val_captions=loader.get("num_test_captions", 1),
             select="last" if last else "best",
             lot="official",
+            n_workers=loader.get("num_workers", 0),
             seed=seed,
             monitor="max val_t2v_Geom" if last else _monitored(trainer.get("monitor")),
             text_dropout=float(loader.get("text_dropout", 0.0)),
@@ -240,6 +243,27 @@ class ExpertsTrainer:
         write_json(self.folder / CONFIG, self.config)
         return self.best
 
+    def start_from(self, held: Trained) -> None:
+        """Go on from a checkpoint, official or ours, as the released code does.
+
+        Weights and epoch are the checkpoint's, and the optimiser's state where it is of the same
+        kind; the schedule goes on from its learning rate, the draws start anew.
+
+        Raises:
+            ModelError: it is of another architecture.
+            SettingsError: no epoch is left to train.
+        """
+        if (held.epoch or 0) >= self.settings.epochs:
+            raise SettingsError(
+                f"the checkpoint is of epoch {held.epoch} and the config ends there; set "
+                "trainer.epochs higher"
+            )
+        load_weights(self.model, held.model.state_dict())
+        self.epoch = held.epoch or 0
+        kind = held.config.get("optimizer", {}).get("type")
+        if held.optimiser is not None and kind == self.settings.optimiser:
+            self.optimiser.load_state_dict(_as_tensors(held.optimiser))
+
     def one_epoch(self) -> None:
         """Train an epoch, validate, and keep what is needed to go on."""
         self._train_epoch()
@@ -341,7 +365,12 @@ class ExpertsTrainer:
             "t2v": summarise(t2v_ranks(sims, mask=there)),
             "v2t": summarise(v2t_ranks(sims, mask=there)),
         }
-        return {f"val_{d}_{name}": v for d, each in found.items() for name, v in each.items()}
+        row = {f"val_{d}_{name}": v for d, each in found.items() for name, v in each.items()}
+        if len(self.val) > 1:
+            first = torch.from_numpy(sims[:: captions.shape[1]])
+            loss = max_margin_ranking(first, self.settings.margin, self.settings.fix_norm)
+            row["val_first_query_loss"] = loss.item()
+        return row
 
     def _checkpoint(self, row: Mapping[str, float], optimiser: bool = True) -> dict[str, Any]:
         """The model as it is now, as official checkpoints, but with a plain dict as `config`."""
@@ -472,11 +501,13 @@ class Lot:
 
 
 class OfficialLot:
-    """Draws what the released loader draws in one process, from generators of the same seed.
+    """Draws what the released loader draws, from generators of the same seed.
 
     The order of videos comes from torch's own loader and so from its global generator; for each
     video, in order, numpy draws a caption by `choice`, a number that says whether text dropout
-    steps in, and if so one for each of the caption's tokens.
+    steps in, and if so one for each of the caption's tokens. Where the loader has processes of
+    its own, they take the batches in turn, and each draws from a generator that torch seeds anew
+    in every epoch.
     """
 
     def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
@@ -485,25 +516,45 @@ class OfficialLot:
 
     def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """As of `Lot`."""
+        settings = self.settings
         loader = torch.utils.data.DataLoader(
-            range(len(self.allowed)), self.settings.batch, shuffle=True, collate_fn=list
+            range(len(self.allowed)),
+            settings.batch,
+            shuffle=True,
+            drop_last=settings.drop_last,
+            collate_fn=list,
         )
-        order = np.array([i for batch in loader for i in batch])
-        captions, kept = np.empty_like(order), []
-        for place, video in enumerate(order):
-            start, stop = self.allowed.first[video : video + 2]
-            n = stop - start  # of one, as where captions are fused, no number is drawn
-            # There with zeros between for captions that are masked, which moves no other one.
-            chances = np.full(n, 1 / n) if self.allowed.masked else None
-            captions[place] = self.allowed.captions[
-                start + self.rng.choice(n, size=1, p=chances)[0]
-            ]
-            n_tokens = int(self.allowed.n_tokens[captions[place]])
-            if self.rng.random_sample() < self.settings.text_dropout:
-                kept.append(self.rng.random_sample(n_tokens) > 0.5)
-            else:
-                kept.append(np.ones(n_tokens, dtype=bool))
-        return order, captions, np.concatenate(kept) if self.settings.text_dropout else None
+        rngs = self._of_workers() or [self.rng]
+        order, captions, kept = [], [], []
+        for i, batch in enumerate(loader):
+            for video in batch:
+                caption, tokens = self._caption(video, rngs[i % len(rngs)])
+                captions.append(caption)
+                kept.append(tokens)
+            order += batch
+        dropout = self.settings.text_dropout
+        return np.array(order), np.array(captions), np.concatenate(kept) if dropout else None
+
+    def _caption(self, video: int, rng: np.random.RandomState) -> tuple[int, np.ndarray]:
+        """A caption of a video, and which of its tokens stay."""
+        start, stop = self.allowed.first[video : video + 2]
+        n = stop - start  # of one, as where captions are fused, no number is drawn
+        # There with zeros between for captions that are masked, which moves no other one.
+        chances = np.full(n, 1 / n) if self.allowed.masked else None
+        caption = int(self.allowed.captions[start + rng.choice(n, size=1, p=chances)[0]])
+        n_tokens = int(self.allowed.n_tokens[caption])
+        if rng.random_sample() < self.settings.text_dropout:
+            return caption, rng.random_sample(n_tokens) > 0.5
+        return caption, np.ones(n_tokens, dtype=bool)
+
+    def _of_workers(self) -> list[np.random.RandomState]:
+        """Generators of the loader's processes in the epoch that comes, by torch's own rule."""
+        before = torch.get_rng_state()
+        seed = int(torch.empty((), dtype=torch.int64).random_())  # what the loader draws first
+        torch.set_rng_state(before)
+        low, high = seed & 0xFFFFFFFF, seed >> 32
+        seeds = [np.random.SeedSequence([i, low, high]) for i in range(self.settings.n_workers)]
+        return [np.random.RandomState(each.generate_state(4)) for each in seeds]
 
     def state(self) -> dict[str, Any]:
         """Of numpy's generator, as plain data."""
@@ -517,6 +568,15 @@ class OfficialLot:
 
 
 # ---- files ---------------------------------------------------------------------------------------
+
+
+def _as_tensors(value: Any) -> Any:
+    """Containers of arrays as containers of tensors."""
+    if isinstance(value, dict):
+        return {key: _as_tensors(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_tensors(item) for item in value]
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
