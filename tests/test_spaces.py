@@ -1,13 +1,18 @@
 """What similarity means, against slow definitions, and the same in all that compares rows."""
 
+import json
+
 import numpy as np
 import pytest
 
+from retrieval.__main__ import main
 from retrieval.answers import Settings, expert_title
+from retrieval.choosing import choose
+from retrieval.commands import choose_for
 from retrieval.engine import Engine
 from retrieval.evaluation import evaluate
 from retrieval.gallery import EncoderId, open_gallery, write_gallery
-from retrieval.normalisers import get_normaliser
+from retrieval.normalisers import Evidence, get_normaliser
 from retrieval.spaces import InnerProduct, WeightedExperts, space_of
 from tests.fakes import FakeExperts, make_expert_engine, sentences
 from tests.reference import weighted_experts_by_definition
@@ -179,3 +184,33 @@ def test_galleries_keep_their_experts_media_and_halves(tmp_path, engine):
         lengths = np.linalg.norm(opened.video_emb[:, part], axis=1)
         weights = opened.video_emb[:, opened.space.head + number]
         np.testing.assert_allclose(lengths, weights, atol=1e-6)
+
+
+def test_a_bias_is_taken_elsewhere_without_what_only_inner_products_have(tmp_path, engine, capsys):
+    where = ["--gallery", str(tmp_path / "gallery"), "--bank", str(tmp_path / "gallery-bank")]
+    out = tmp_path / "bias.json"
+    assert main(["bias", *where, "--out", str(out)]) == 0
+    written = json.loads(out.read_text())
+    bias = engine.fit("qbnorm", Settings()).bias
+    np.testing.assert_allclose(written["bias"], bias.centred, atol=1e-6)
+    assert not {"c", "length", "dim"} & set(written["about"])
+    assert main(["bias", *where, "--faiss", str(tmp_path / "index.faiss")]) == 2
+    told = capsys.readouterr().err
+    assert "--faiss needs an inner product, and gallery gallery compares by the experts" in told
+
+
+def test_a_normaliser_is_chosen_for_experts_as_for_their_matrix(engine):
+    gallery, bank = engine.gallery, engine.bank
+    sims = gallery.space.tiles(bank.text_emb, gallery.video_emb).matrix()
+    assert choose_for(gallery, bank, None).spec == choose(sims).spec
+
+
+@pytest.mark.parametrize("name", ["dissimlocal", "localised_centring"])
+def test_normalisers_that_look_at_the_gallery_compare_videos_by_shared_experts(engine, name):
+    space, emb = engine.gallery.space, engine.gallery.video_emb
+    dims = [dim for _, dim in engine.gallery.encoder.experts]
+    of_videos = weighted_experts_by_definition(emb, emb, dims).astype(np.float32)
+    bank_sims = space.tiles(engine.bank.text_emb, emb).matrix()
+    expected = get_normaliser(name).fit(Evidence(bank_sims=bank_sims, gallery_sims=of_videos))
+    report = evaluate(engine.gallery, engine.bank, (name,))
+    np.testing.assert_allclose(report.rows[1].bias.values, expected.values, atol=1e-5)
