@@ -34,6 +34,7 @@ from retrieval.training.experts_trainer import (  # noqa: E402
     read_checkpoint,
     seeded,
 )
+from tests.reference_ce import max_margin_by_definition  # noqa: E402
 
 torch.set_num_threads(1)  # as many as such small products need
 
@@ -358,6 +359,8 @@ def test_the_model_is_left_with_the_weights_of_the_best_epoch(tmp_path):
         captions, there = val.asked(1)
         sims = similarities(run.model, val, captions.ravel(), val, chunk=7)
         assert summarise(t2v_ranks(sims, mask=there))["Geom"] == best["val_t2v_Geom"]
+        loss = max_margin_by_definition(sims, SETTINGS.margin, fix_norm=True)
+        np.testing.assert_allclose(best["val_first_query_loss"], loss, rtol=1e-5)
         weights = read_checkpoint(tmp_path / str(every) / BEST)["state_dict"]
         for name, value in run.model.state_dict().items():
             torch.testing.assert_close(value, weights[name], rtol=0, atol=0)

@@ -13,6 +13,7 @@ from made_trees import SPLITS, make_tree  # noqa: E402
 from retrieval import official_runs  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.experiments import RESULT  # noqa: E402
+from retrieval.files import write_pickle  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
 from retrieval.models import config as model_config  # noqa: E402
 from retrieval.training.experts_trainer import BEST  # noqa: E402
@@ -125,6 +126,16 @@ def test_teachers_and_masks_of_a_config_are_used(tmp_path):
         log = (tmp_path / kind / "log.jsonl").read_text().splitlines()
         losses[kind] = json.loads(log[0])["loss"]
     assert losses["taught"] > losses["plain"]
+
+
+def test_masks_of_fused_captions_leave_nothing_out(tmp_path):
+    config = json.loads(
+        made_config(tmp_path, "DiDeMo", "val", caption_masks="masks.pkl").read_text()
+    )
+    masks = {f"video{i}": np.zeros(3) for i in range(6)}  # the released loader never looks
+    write_pickle(tmp_path / "DiDeMo" / "structured-symlinks" / "masks.pkl", masks)
+    found = official_runs.train(config, 0, tmp_path / "out", epochs=1, keep_sims=False)
+    assert found["epoch"] == 1
 
 
 def test_a_run_goes_on_from_a_checkpoint(tmp_path, capsys):
