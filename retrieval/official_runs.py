@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import challenge, checkpoint
-from retrieval.configs import merged
+from retrieval.configs import check_config, merged
 from retrieval.datasets.official import OfficialSet, open_official
 from retrieval.errors import SettingsError
 from retrieval.evaluation import Report, evaluate_matrices
@@ -39,7 +39,8 @@ def experiment_name(
     name = f"{config_file.resolve().parent.name}-{config_file.stem}"
     for pair in filter(None, custom_args.split("+")):
         key, _, value = pair.partition("@")
-        name += "-" + "-".join([*key.split(".")[-2:], value])
+        last = key.replace("_.", "--").split(".")[-2:]  # a point in a name is no step of the path
+        name += "-" + "-".join([*last, value.replace(",", "--")])
     prefix = CHALLENGE if config and config.get("challenge_mode") else ""
     return prefix + name.replace("/", "-")
 
@@ -81,10 +82,20 @@ def train(
         seed, epoch, validation figures, number of parameters, and the reports "t2v" and "v2t"; in
         challenge mode "predictions", a path, in their place.
     """
+    check_config(config)
     if epochs is not None:
-        config = merged(config, {"trainer": {"epochs": epochs}})
+        config = merged(config, {"trainer": {"epochs": epochs, "save_period": 1}})
     model_config = from_official(config)
-    opened = open_official(config, expert_dims(model_config), data=data, cache=cache)
+    settings = ExpertSettings.from_official(config, seed)
+    dims, text_dim = expert_dims(model_config), model_config.text_dim
+    opened = open_official(config, dims, text_dim=text_dim, data=data, cache=cache)
+    opened.check_captions()
+    tested = opened
+    if config.get("eval_settings"):  # opened before there is a training to lose
+        test_config = merged(config, config["eval_settings"])
+        tested = open_official(
+            test_config, dims, text_dim=text_dim, data=data, eval_only=True, cache=cache
+        )
     clips = expert_clips.from_official(opened, "train").to(device)
     taught = opened.teachers if config.get("distil_loss") else ()
     masks = None  # of fused captions, too: there is nothing to draw
@@ -94,7 +105,7 @@ def train(
         seeded(model_config, seed),
         clips,
         expert_clips.from_official(opened, "val").to(device),
-        ExpertSettings.from_official(config, seed),
+        settings,
         folder,
         config,
         teachers=[read_teacher(each, clips, weighted_teachers) for each in taught],
@@ -112,12 +123,6 @@ def train(
         "n_parameters": sum(p.numel() for p in trainer.model.parameters()),
         "device": device_name(clips.device),
     }
-    tested = opened
-    if config.get("eval_settings"):
-        settings = merged(config, config["eval_settings"])
-        tested = open_official(
-            settings, expert_dims(model_config), data=data, eval_only=True, cache=cache
-        )
     asked = _ask(trainer.model, tested, clips, int(best["epoch"]))
     if keep_sims:
         write_sims(folder, asked.sims, asked.there, asked.bank_sims)
@@ -239,6 +244,7 @@ def _resumed(
     with_bank: bool,
 ) -> _Asked:
     """A checkpoint, official or ours, and what is asked of it."""
+    check_config(config)
     model_config = from_official(config)
     model = build(model_config)
     weights, epoch = checkpoint.read_trained(resume)
@@ -246,7 +252,12 @@ def _resumed(
     if isinstance(model, CENet):
         model.checks_input = False
     opened = open_official(
-        config, expert_dims(model_config), data=data, eval_only=not with_bank, cache=cache
+        config,
+        expert_dims(model_config),
+        text_dim=model_config.text_dim,
+        data=data,
+        eval_only=not with_bank,
+        cache=cache,
     )
     train = expert_clips.from_official(opened, "train").to(device) if with_bank else None
     return _ask(model.to(device), opened, train, epoch)

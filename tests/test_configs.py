@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.configs import load_config, merged, set_value
+from retrieval.configs import check_config, load_config, merged, set_value
 from retrieval.errors import SettingsError
 
 
@@ -106,3 +106,32 @@ def test_configs_that_cannot_be_resolved_are_told(tmp_path, monkeypatch):
     (tmp_path / "five.json").write_text("[]")
     with pytest.raises(SettingsError, match="five.json is no JSON object"):
         load_config(tmp_path / "five.json")
+
+
+def test_every_key_that_released_configs_have_is_known():
+    from made_configs import BASE, MNNET, RUNS
+
+    for config in (BASE, MNNET, *(part for run in RUNS.values() for part in run)):
+        check_config(config)
+    check_config({"trainer": {"early_stop": 5, "skip_first_n_saves": 0}, "eval_settings": False})
+    check_config({"distil_params": {"base_path": "t/", "teachers": [], "moee": [1, 0]}})
+    check_config({"caption_masks": None, "training_file": None, "distil_params": None})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"seed": 0, "sead": 1}, "unknown keys in the config: sead; remove them, or correct"),
+        ({"experts": {"feat": 1}}, "unknown keys in the config: experts.feat; remove them"),
+        ({"eval_settings": {"tester": {"dir": ""}}}, "config: eval_settings.tester.dir; remove"),
+        ({"seed": True}, "seed is true, expected a whole number"),
+        ({"seed": 1.5}, "seed is 1.5, expected a whole number"),
+        ({"loss": {"args": {"margin": "1"}}}, 'loss.args.margin is "1", expected a number'),
+        ({"distil_loss": "yes"}, 'distil_loss is "yes", expected true or false'),
+        ({"training_file": 3}, "training_file is 3, expected text or null"),
+        ({"trainer": [1]}, r"trainer is \[1\], expected a section"),
+    ],
+)
+def test_keys_and_values_that_no_config_has_are_named(config, message):
+    with pytest.raises(SettingsError, match=message):
+        check_config(config)

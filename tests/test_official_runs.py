@@ -165,6 +165,10 @@ def test_runs_are_named_after_folder_stem_and_changes():
         Path("configs/msrvtt/train-full-ce.json"), "experts.ce_shared_dim@512+trainer.epochs@3"
     )
     assert name == "msrvtt-train-full-ce-experts-ce_shared_dim-512-trainer-epochs-3"
+    name = official_runs.experiment_name(
+        Path("configs/msvd/c.json"), "data_loader.args.feat_aggregation.i3d_.i3d_.0.stride@1,2"
+    )
+    assert name == "msvd-c-i3d--i3d--0-stride-1--2"
 
 
 @pytest.mark.parametrize(

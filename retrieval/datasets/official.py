@@ -26,6 +26,8 @@ from retrieval.datasets.trees import (
 )
 from retrieval.errors import FileError, SettingsError
 
+LOADER = "ExpertDataLoader"  # the only one that configs name
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -64,6 +66,23 @@ class OfficialSet:
     def captions(self) -> dict[str, Any]:
         """Video -> captions, each a list of words; read when first asked for."""
         return read_dict(self.captions_file, [*self.train, *self.val])
+
+    def check_captions(self) -> None:
+        """Look whether captions and text features go together; fused ones need not.
+
+        Raises:
+            FileError: a video has more captions than token arrays, or fewer, or none at all.
+        """
+        if self.reading.fuse_captions:
+            return
+        captions = read_dict(self.captions_file, [*self.train, *self.val])
+        for video in [*self.train, *self.val]:
+            given, embedded = len(captions.get(video, ())), len(self.text.get(video, ()))
+            if given != embedded:
+                raise FileError(
+                    f"{self.captions_file.name} has {given} captions of video {video}, the text "
+                    f"features have {embedded}; take both from one release"
+                )
 
     def train_batch(self, indices: Sequence[int], rng: Any) -> dict[str, Any]:
         """Collate training videos, each with one caption drawn by lot.
@@ -147,7 +166,13 @@ class OfficialSet:
         """Token arrays of the captions that are asked of an evaluated video."""
         captions = self._captions(video)
         if self.caption_index is not None:
-            captions = [captions[self.caption_index[video]]]
+            place = self.caption_index.get(video)
+            if type(place) is not int or not 0 <= place < len(captions):
+                raise FileError(
+                    f"the index of captions names caption {place} of video {video}, which has "
+                    f"{len(captions)}; fetch the files again"
+                )
+            captions = [captions[place]]
         if self.reading.fuse_captions:
             return [np.vstack(captions)]
         return captions[: self._n_queries]
@@ -280,6 +305,7 @@ def open_official(
     config: Mapping[str, Any],
     dims: Mapping[str, int],
     *,
+    text_dim: int | None = None,
     data: Path | None = None,
     eval_only: bool = False,
     cache: Path | None = None,
@@ -289,6 +315,7 @@ def open_official(
     Args:
         config: resolved.
         dims: expert -> length of its vector or token, in the order of the model.
+        text_dim: length that a caption's tokens must have; None for any.
         data: folder of the data set, instead of the config's `data_dir`.
         eval_only: leaves the training videos out.
         cache: folder where features are kept as plain arrays for the next start.
@@ -301,6 +328,7 @@ def open_official(
     args, experts = config["data_loader"]["args"], config["experts"]
     name, split = args["dataset_name"], args["split_name"]
     tree, how = get_tree(name), args["feat_aggregation"]
+    _check_supported(config, dims)
     n_captions = args.get("num_test_captions", 1)
     if tree.n_captions not in (None, n_captions):
         raise SettingsError(
@@ -330,7 +358,13 @@ def open_official(
     }
     # Training captions are in the first release, whatever release is asked.
     roots = [root, asked] if train and asked != root else [asked]
-    text = _text(tree, name, roots, experts["text_feat"], videos, challenge, cache)
+    feature = experts.get("text_feat", "openai")
+    text = _text(tree, name, roots, feature, videos, challenge, cache)
+    if text_dim not in (None, text.dim) and len(text):
+        raise FileError(
+            f"the text features have tokens of {text.dim} numbers, expected {text_dim} of "
+            f"{feature}; fetch the files again, or correct experts.text_feat"
+        )
     reading = Reading(
         max_tokens=args["max_tokens"],
         variable=frozenset(e for e in dims if how[e].get("temporal") == "vlad"),
@@ -350,6 +384,14 @@ def open_official(
             f"data_loader.args.max_tokens says nothing of {lacking[0]}; give the most tokens that "
             "are kept of it"
         )
+    counts = np.minimum([len(text.get(video, ())) for video in val], n_captions)
+    n_missing = int((n_captions - counts).sum())
+    expected = tree.n_missing.get((len(val), n_captions), n_missing)
+    if n_missing != expected:
+        raise FileError(
+            f"the text features lack {n_missing} captions of the {len(val)} evaluated videos, "
+            f"{expected} were expected; fetch the files again"
+        )
     index = tree.caption_index.get(split)
     distilled = config.get("distil_params") or {}
     masks = config.get("caption_masks")
@@ -368,6 +410,20 @@ def open_official(
         teachers=[] if eval_only else [read_dict(_there(file), train) for file in teachers],
         video_path=tree.video_path,
     )
+
+
+def _check_supported(config: Mapping[str, Any], dims: Mapping[str, int]) -> None:
+    """Refuse what a config asks for and no loader has."""
+    loader, how = config["data_loader"], config["data_loader"]["args"]["feat_aggregation"]
+    if loader.get("type", LOADER) != LOADER:
+        raise SettingsError(f"unknown data_loader.type {loader['type']!r}; available: {LOADER}")
+    if config.get("task", "retrieval") != "retrieval":
+        raise SettingsError(f"no data set serves the task {config['task']!r}; set it to retrieval")
+    if loader["args"].get("trn_cat") or any(how[name].get("trn_seg") for name in dims):
+        raise SettingsError(
+            "temporal relations (trn_cat, trn_seg) are not supported, in the released loader "
+            "neither; set trn_cat to 0 and leave trn_seg out"
+        )
 
 
 def _text(

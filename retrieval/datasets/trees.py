@@ -23,6 +23,8 @@ class Tree:
     splits: Mapping[str, tuple[str, str]]  # split -> list of training, list of evaluated videos
     experts: Mapping[str, Files]  # experts whose files do not follow from their name
     n_captions: int | None = 1  # of an evaluated video; None for as many as the config says
+    # (evaluated videos, captions each) -> captions that are missing of the published lists
+    n_missing: Mapping[tuple[int, int], int] = field(default_factory=dict)
     by_split: Mapping[str, Mapping[str, Files]] = field(default_factory=dict)  # experts that differ
     text_folder: str = "aggregated_text_feats"
     text: Mapping[str, Files] = field(default_factory=dict)  # text features that differ: all parts
@@ -65,6 +67,7 @@ TREES = {
         },
         _MSRVTT_EXPERTS,
         n_captions=None,
+        n_missing={(2990, 20): 6, (1000, 20): 2, (497, 20): 0},
         by_split={
             "miech": {
                 "antoine-rgb": ("antoine/resnet_features.pickle",),

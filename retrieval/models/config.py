@@ -218,7 +218,7 @@ def from_official(config: Mapping[str, Any]) -> CEConfig | MNNetConfig:
         text_clusters, text_ghosts = clusters["text"], ghosts["text"] if clusters["text"] else 0
     except KeyError as error:
         raise SettingsError(
-            "arch.args needs vlad_clusters.text and ghost_clusters.text (0 for none)"
+            "arch.args needs vlad_clusters.text and ghost_clusters.text; give both, 0 for none"
         ) from error
     n_words = _section(config, "data_loader", "args").get("max_tokens", {}).get("text")
     experts = _section(config, "experts")
@@ -265,8 +265,15 @@ def resolve_experts(config: Mapping[str, Any]) -> tuple[Expert, ...]:
         if name not in aggregation:
             raise SettingsError(f"data_loader.args.feat_aggregation says nothing of {name}; add it")
         how = aggregation[name]
-        temporal = how.get("temporal", "")
+        if not isinstance(how, Mapping) or not isinstance(how.get("temporal"), str):
+            raise SettingsError(
+                f"feat_aggregation of {name} does not say how it is aggregated over time; give it "
+                'a section with "temporal"'
+            )
+        temporal = how["temporal"]
         if name == "face":
+            if "face_dim" not in experts:
+                raise SettingsError("experts.face_dim is missing; give the length of face features")
             found.append(Expert(name, experts["face_dim"]))
         elif name in TOKEN_DIMS and temporal == "vlad":
             short = name.split(".")[0]

@@ -73,7 +73,18 @@ def read_teacher(
     for i, name in enumerate(clips.videos):
         if name not in stored:
             raise FileError(f"a teacher does not know video {name}; export it again")
-        vid, txt = stored[name]["vid_embds"], stored[name]["text_embds"]
+        held = stored[name] if isinstance(stored[name], Mapping) else {}
+        vid, txt = held.get("vid_embds"), held.get("text_embds")
+        if (
+            not vid
+            or not isinstance(vid, Mapping)
+            or not isinstance(txt, Mapping)
+            or vid.keys() - txt
+        ):
+            raise FileError(
+                f"a teacher has no vid_embds and text_embds of the same experts for video {name}; "
+                "export it again"
+            )
         experts = sorted(vid)
         video.append(np.concatenate([np.asarray(vid[e], np.float32).ravel() for e in experts]))
         share = 1 if weighted else 1 / len(experts)
