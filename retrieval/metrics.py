@@ -5,7 +5,7 @@ The numbers are those of the metric that the QB-Norm and Collaborative Experts t
 calls success@k: every query has one correct item.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from retrieval import parallel
 from retrieval.normalisers.base import Bias
 from retrieval.similarity import as_sims, top_k
-from retrieval.tiles import for_each_block
+from retrieval.tiles import for_each_band
 
 RECALL_AT = (1, 5, 10, 50)
 
@@ -133,70 +133,93 @@ def _ranks_of_rows(
 ) -> Ranks:
     """The ranks of the rows `chosen`, whose correct columns are [len(chosen), c]."""
     n, n_rankings = len(chosen), 1 + len(biases)
+    last = correct.max(axis=1, keepdims=True)
+    if correct.min(initial=0) < 0:
+        correct = np.where(correct < 0, last, correct)  # another of its row, if there is any
     dtype = np.dtype(np.float64 if sims.dtype == np.float64 else np.float32)
     ranks = np.empty((n_rankings, n))
     gates = np.zeros((n_rankings, n), dtype=bool)
     best = np.empty((n_rankings, n, k), dtype=np.int64)
     best_scores = np.empty((n_rankings, n, k), dtype=dtype)
 
-    def look_at(at: slice, block: np.ndarray) -> None:
-        own = correct[at]
-        ranks[:, at] = ranks_in(block, own)
-        if k:
-            best[:, at] = top_k(block, k)
-            best_scores[:, at] = block[np.arange(len(block))[:, None], best[0, at]]
-        if not biases:
-            return
-        first = best[0, at, 0] if k else block.argmax(axis=1)
-        for i, bias in enumerate(biases, start=1):
-            gate = gates[i, at] = bias.gate_of(first)
-            if not gate.any():
-                continue
-            shift = bias.centred_of(first).astype(block.dtype, copy=False)
-            scores = parallel.scratch_rows("_ranks_of_rows", block.shape, block.dtype)
-            np.subtract(block, shift, out=scores)
-            np.copyto(ranks[i, at], ranks_in(scores, own), where=gate)
+    def look_at(band: slice, blocks: Iterator[tuple[slice, np.ndarray]]) -> None:
+        own, opened = correct[band], gates[:, band]
+        top, top_scores = best[:, band], best_scores[:, band]
+        counts = [RankCounts(len(own), sims.shape[1]) for _ in range(n_rankings)]
+        for at, block in blocks:
+            counts[0].add(at, block, own[at])
             if k:
-                found = top_k(scores, k)
-                np.copyto(best[i, at], found, where=gate[:, None])
-                found = scores[np.arange(len(scores))[:, None], found]
-                np.copyto(best_scores[i, at], found, where=gate[:, None])
+                top[:, at] = top_k(block, k)
+                top_scores[:, at] = block[np.arange(len(block))[:, None], top[0, at]]
+            if not biases:
+                continue
+            first = top[0, at, 0] if k else block.argmax(axis=1)
+            for i, bias in enumerate(biases, start=1):
+                gate = opened[i, at] = bias.gate_of(first)
+                if not gate.any():
+                    continue
+                shift = bias.centred_of(first).astype(block.dtype, copy=False)
+                scores = parallel.scratch_rows("_ranks_of_rows", block.shape, block.dtype)
+                np.subtract(block, shift, out=scores)
+                counts[i].add(at, scores, own[at])
+                if k:
+                    found = top_k(scores, k)
+                    np.copyto(top[i, at], found, where=gate[:, None])
+                    found = scores[np.arange(len(scores))[:, None], found]
+                    np.copyto(top_scores[i, at], found, where=gate[:, None])
+        of_all = np.stack([each.ranks() for each in counts])
+        ranks[:, band] = np.where(opened, of_all, of_all[0])
 
-    for_each_block(sims, chosen, look_at, first_row)
+    for_each_band(sims, chosen, look_at, first_row)
+    ranks[:, last[:, 0] < 0] = np.inf
     return Ranks(ranks[0], ranks[1:], gates[1:], best, best_scores)
 
 
-def ranks_in(block: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Rank of the best correct item of each row; ties share their mean.
+class RankCounts:
+    """Ranks of each row's best correct item, from a few rows at a time; ties share their mean.
 
-    Truth values are counted eight at a time: as the bytes of a 64-bit word they are added without
-    a carry, as long as no byte passes 255.
+    Asking numpy for something takes as long as doing it for a few rows, so whatever can wait is
+    done once for all rows. Truth values are counted eight at a time: as the bytes of a 64-bit
+    word they are added without a carry, as long as no byte passes 255.
 
     Args:
-        block: [n, n_gallery] scores, few enough rows to stay in a core's cache.
-        correct: [n, c] columns, filled up with -1.
-
-    Returns:
-        [n] float64, infinite where none is correct.
+        n_rows: how many rows.
+        n_columns: items in each.
     """
-    n_rows, n_columns = block.shape
-    none = correct < 0
-    own = block[np.arange(n_rows)[:, None], correct]
-    own[none] = -np.inf
-    own = own.max(axis=1, keepdims=True)
-    n_words = -(-n_columns // 8)
-    n_groups = -(-n_words // 127)  # each word adds up to 2 to a byte
-    shape = n_rows, n_groups, -(-n_words // n_groups)
-    counts = np.zeros(shape[:2], dtype=np.uint64)
-    true = parallel.scratch("ranks_in", (n_rows, 8 * shape[1] * shape[2]), bool)
-    true[:, n_columns:] = False
-    for compare in (np.greater, np.greater_equal):
-        compare(block, own, out=true[:, :n_columns])
-        counts += true.view(np.uint64).reshape(shape).sum(axis=2)
-    counts = counts.view(np.uint8).sum(axis=1, dtype=np.int64)
-    ranks = (1 + counts) / 2  # above + at_least = 2 * above + tied
-    ranks[none.all(axis=1)] = np.inf
-    return ranks
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        n_lines = -(-n_columns // parallel.LINE)
+        n_groups = -(-n_lines // 31)  # of up to 31 lines, which are 248 words
+        n_words = 8 * -(-n_lines // n_groups)  # of a group
+        most = next(parallel.blocks(slice(0, n_rows), n_columns)).stop
+        true = parallel.scratch("RankCounts", (most, 2, 8 * n_words * n_groups), bool)
+        self._above, self._at_least = true[:, 0, :n_columns], true[:, 1, :n_columns]
+        self._beyond = true[:, :, n_columns:]
+        self._rows = np.arange(most)[:, None]
+        self._words = true.view(np.uint64).reshape(-1, 2 * n_groups, n_words)
+        self._counts = np.empty((n_rows, 2 * n_groups), np.uint64)
+
+    def add(self, at: slice, block: np.ndarray, correct: np.ndarray) -> None:
+        """Take in some rows.
+
+        Args:
+            at: which ones.
+            block: [n, n_columns] their scores, n as `parallel.blocks` cuts them.
+            correct: [n, c] columns, some of which may be the same.
+        """
+        n = len(block)
+        own = block[self._rows[:n], correct]
+        if own.shape[1] > 1:
+            own = own.max(axis=1, keepdims=True)
+        self._beyond[:n] = False  # others may have used the memory since
+        np.greater(block, own, out=self._above[:n])
+        np.greater_equal(block, own, out=self._at_least[:n])
+        np.add.reduce(self._words[:n], axis=2, out=self._counts[at])
+
+    def ranks(self) -> np.ndarray:
+        """[n_rows] float64; best is 1, ties share their mean."""
+        counts = self._counts.view(np.uint8).sum(axis=1, dtype=np.int64)
+        return (1 + counts) / 2  # above + at_least = 2 * above + tied
 
 
 def v2t_ranks(
@@ -226,19 +249,20 @@ def v2t_ranks(
         np.maximum.at(own, correct[rows], sims[rows, correct[rows]])
     counts, lock = np.zeros(n_gallery, dtype=np.int64), Lock()
 
-    def look_at(at: slice, block: np.ndarray) -> None:
+    def look_at(band: slice, blocks: Iterator[tuple[slice, np.ndarray]]) -> None:
         found = np.zeros(n_gallery, dtype=np.int64)
-        n_rows = min(255, len(block))  # so that a byte holds the sum
-        true = parallel.scratch("v2t_ranks", (n_rows, n_gallery), bool)
-        for start in range(0, len(block), 255):
-            part = block[start : start + 255]
-            for compare in (np.greater, np.greater_equal):
-                compare(part, own, out=true[: len(part)])
-                found += true[: len(part)].view(np.uint8).sum(axis=0, dtype=np.uint8)
+        for _, block in blocks:
+            n_rows = min(255, len(block))  # so that a byte holds the sum
+            true = parallel.scratch_rows("v2t_ranks", (n_rows, n_gallery), bool)
+            for start in range(0, len(block), 255):
+                part = block[start : start + 255]
+                for compare in (np.greater, np.greater_equal):
+                    compare(part, own, out=true[: len(part)])
+                    found += true[: len(part)].view(np.uint8).sum(axis=0, dtype=np.uint8)
         with lock:
             counts[:] += found
 
-    for_each_block(sims, rows, look_at)
+    for_each_band(sims, rows, look_at)
     ranks = (1 + counts) / 2  # above + at least = 2 * above + tied
     ranks[np.isneginf(own)] = np.inf
     return ranks

@@ -163,7 +163,9 @@ class RankedRows:
             best = powers.argmax(axis=1)  # of the powers, where nearby numbers may tie
             # Where the sums are of more digits than the similarities, so is the division.
             np.divide(powers, self._sums.mass, out=scores, casting="same_kind")
-        ranks = metrics.ranks_in(scores, self._truth.correct[at])
+        counts = metrics.RankCounts(*scores.shape)
+        counts.add(slice(0, len(scores)), scores, self._truth.correct[at])
+        ranks = counts.ranks()
         # None is below zero, so the largest tells: a score that is not finite leaves no rank.
         ranks[~np.isfinite(scores.max(axis=1))] = np.nan
         self.ranks[at], self.best[at], self._is_new[at] = ranks, best, False

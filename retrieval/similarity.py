@@ -5,6 +5,7 @@ whole one: `SimTiles` makes it tile by tile from two embedding arrays, and `as_t
 matrix the same way. What is gathered from tiles is in `tiles.py`.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -153,16 +154,16 @@ def as_sims(sims: np.ndarray, what: str = "sims") -> np.ndarray:
     sims = np.asarray(sims)
     if sims.ndim != 2 or 0 in sims.shape:
         raise ValueError(f"{what} must be [n_queries, n_gallery] and not empty, got {sims.shape}")
-    if np.issubdtype(sims.dtype, np.integer) or sims.dtype == bool or sims.dtype == np.float16:
-        sims = sims.astype(np.float32)
-    if sims.dtype not in (np.float32, np.float64):
+    if sims.dtype in (np.float32, np.float64):
+        return sims
+    if sims.dtype.kind not in "biu" and sims.dtype != np.float16:
         raise ValueError(f"{what} must hold real numbers, got {sims.dtype}")
-    return sims
+    return sims.astype(np.float32)
 
 
 def is_finite(block: np.ndarray) -> bool:
     """Whether no entry is NaN or infinite: the extremes tell, far faster than every entry."""
-    return bool(np.isfinite(block.max()) and np.isfinite(block.min()))
+    return math.isfinite(block.max()) and math.isfinite(block.min())
 
 
 def check_block(

@@ -59,40 +59,49 @@ def for_each_tile(
         parallel.for_each(work, range(0, length, span))
 
 
-def for_each_block(
-    rows: Any, chosen: np.ndarray, take_in: Callable[[slice, np.ndarray], None], first_row: int = 0
+def for_each_band(
+    rows: Any,
+    chosen: np.ndarray,
+    take_in: Callable[[slice, Iterator[tuple[slice, np.ndarray]]], None],
+    first_row: int = 0,
 ) -> None:
-    """Call take_in(at, block) for some rows, so few at a time that they stay in a core's cache.
+    """Call take_in(band, blocks) for some rows, from as many threads as cores.
 
     Args:
         rows: [n, n_gallery] matrix, or what has a shape and read_rows(start, stop), such as one
             in a file; safe to be read by several threads.
-        chosen: ascending row numbers; `at` is a slice of them.
-        take_in: safe to be called by several threads at once, each with a `chosen` of its own.
-            A block is valid until the next one is asked for.
+        chosen: ascending row numbers; `band` is a slice of them.
+        take_in: safe to be called by several threads at once, each with a band of its own.
+            `blocks` gives its rows, so few at a time that they stay in a core's cache, and where
+            in the band they are. A block has each of its rows in one piece, is not to be written
+            to, and is valid until the next one is asked for.
         first_row: number of the first row in the matrix that these are a part of.
 
     Raises:
         ValueError: an entry is NaN or infinite.
     """
-    n_gallery = rows.shape[1]
     read = getattr(rows, "read_rows", lambda start, stop: rows[start:stop])
 
-    def work(band: slice) -> None:
-        for at in parallel.blocks(band, n_gallery):
-            start, stop = int(chosen[at.start]), int(chosen[at.stop - 1]) + 1
+    def blocks_of(wanted: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        for at in parallel.blocks(slice(0, len(wanted)), rows.shape[1]):
+            start, stop = int(wanted[at.start]), int(wanted[at.stop - 1]) + 1
             block = read(start, stop)
             if len(block) > at.stop - at.start:
-                block = block[chosen[at] - start]
+                block = block[wanted[at] - start]
             block = as_sims(block)
+            if block.strides[1] != block.itemsize:
+                copy = parallel.scratch("for_each_band", block.shape, block.dtype)
+                copy[:] = block
+                block = copy
             if not is_finite(block):
-                for number, row in zip(chosen[at], block, strict=True):
+                for number, row in zip(wanted[at], block, strict=True):
                     check_block(row[None], first_row=first_row + int(number))
-            copy = parallel.scratch_rows("for_each_block", block.shape, block.dtype)
-            copy[:] = block
-            take_in(at, copy)
+            yield at, block
 
-    parallel.for_each(work, parallel.bands(len(chosen), n_gallery))
+    parallel.for_each(
+        lambda band: take_in(band, blocks_of(chosen[band])),
+        parallel.bands(len(chosen), rows.shape[1]),
+    )
 
 
 _blas_lock = Lock()
@@ -176,7 +185,7 @@ class TopK:
     def _add_best(self, rows: slice, columns: slice, block: np.ndarray) -> None:
         """`add` where only the best column is kept: no sorting."""
         best = block.argmax(axis=1)
-        new = np.take_along_axis(block, best[:, None], axis=1)[:, 0]
+        new = block[np.arange(len(block)), best]
         best += columns.start
         with self.lock:
             old, found = self.scores[rows, 0], self.columns[rows, 0]  # views
@@ -281,6 +290,9 @@ class LogMeanExp:
             self.n_near[columns] += n_rows
             return
         seen, old = self.mass[columns], self.peak[columns]  # views
+        if (old == peak).all():  # as most of the time
+            seen += mass
+            return
         top = np.maximum(old, peak)
         for sums, shift in ((seen, old - top), (mass, peak - top)):
             moved = np.flatnonzero(shift)

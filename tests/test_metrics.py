@@ -4,6 +4,7 @@ import pytest
 from retrieval import parallel
 from retrieval.errors import SettingsError
 from retrieval.metrics import (
+    RankCounts,
     correct_by_row_order,
     ranks_of_chunk,
     summarise,
@@ -185,13 +186,46 @@ def test_ranks_are_their_definition_however_the_rows_are_cut(
     np.testing.assert_array_equal(v2t_ranks(sims, mask=mask), expected)
 
 
-@pytest.mark.parametrize("n_gallery", [7, 8, 1015, 1016, 1017, 2990])
+@pytest.mark.parametrize("n_gallery", [7, 8, 1983, 1984, 1985, 2990, 3969])
 def test_counts_beyond_a_byte_are_right(rng, n_gallery):
     sims = rng.permuted(np.tile(np.arange(n_gallery, dtype=np.float32), (500, 1)), axis=1)
     correct = rng.integers(0, n_gallery, 500)
     expected = n_gallery - sims[np.arange(500), correct]
     np.testing.assert_array_equal(t2v_ranks(sims, correct), expected)
     np.testing.assert_array_equal(t2v_ranks(0 * sims, correct), np.full(500, (1 + n_gallery) / 2))
+
+
+def test_counts_of_different_galleries_do_not_mix(rng):
+    galleries = [sims_with_ties(rng, 6, n_gallery) for n_gallery in (70, 9, 130)]
+    correct = rng.integers(0, 9, (6, 2))
+    counts = [RankCounts(*sims.shape) for sims in galleries]
+    for at in (slice(0, 4), slice(4, 6)):
+        for sims, each in zip(galleries, counts, strict=True):
+            each.add(at, sims[at], correct[at])
+    for sims, each in zip(galleries, counts, strict=True):
+        expected = [
+            min(t2v_rank_by_definition(row, c) for c in items)
+            for row, items in zip(sims, correct, strict=True)
+        ]
+        np.testing.assert_array_equal(each.ranks(), expected)
+
+
+def test_columns_may_be_numbers_without_a_sign(rng):
+    sims = sims_with_ties(rng, 12, 5)
+    correct = rng.integers(0, 5, 12)
+    for ranks_of in (t2v_ranks, v2t_ranks):
+        np.testing.assert_array_equal(
+            ranks_of(sims, correct.astype(np.uint8)), ranks_of(sims, correct)
+        )
+
+
+@pytest.mark.parametrize("ranks_of", [t2v_ranks, v2t_ranks])
+def test_views_have_the_ranks_of_their_copies(rng, block_size, ranks_of):
+    whole = sims_with_ties(rng, 24, 30)
+    correct = rng.integers(0, 10, 12)
+    for view in (whole[::2, ::-3], whole[12:, 5:15], whole.T[:12, 3:13], whole[::-2, 20:]):
+        assert view.shape == (12, 10)
+        np.testing.assert_array_equal(ranks_of(view, correct), ranks_of(view.copy(), correct))
 
 
 def test_captions_beyond_a_byte_are_counted():

@@ -8,7 +8,7 @@ from retrieval.official import Beside, SummedTiles, Sums, printed
 from retrieval.rows import MatrixRows
 from retrieval.scoring import Truth
 from retrieval.similarity import MatrixTiles
-from retrieval.tiles import for_each_block, for_each_tile
+from retrieval.tiles import for_each_band, for_each_tile
 from tests.test_evaluation import BANK_SIMS, SIMS
 
 EXAMPLE = [
@@ -55,7 +55,7 @@ def ours(bank_sims, sims, mask=None, beta=20.0, k=1):
     truth = Truth.of_videos(sims.shape, None, mask)
     beside = Beside(MatrixTiles(bank_sims), MatrixRows(sims), truth, beta)
     bias = parse_spec("qbnorm", beta=beta, k=k).fit(beside.tiles)
-    for_each_block(beside.rows, truth.queries, lambda at, block: None)
+    for_each_band(beside.rows, truth.queries, lambda band, blocks: list(blocks))
     every = np.flatnonzero(np.ones(len(sims)) if mask is None else mask.ravel())
     own = sims[every, every // (len(sims) // sims.shape[1])][:, None]
     before = 1 + (sims[every] > own).sum(axis=1) + ((sims[every] == own).sum(axis=1) - 1) / 2
