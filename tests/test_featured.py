@@ -32,6 +32,7 @@ from retrieval.querybank import open_querybank  # noqa: E402
 from retrieval.training.expert_clips import from_official as clips_of  # noqa: E402
 from retrieval.training.expert_recipes import get_expert_recipe  # noqa: E402
 from retrieval.training.experts_trainer import seeded, trained  # noqa: E402
+from tests.fakes import FakeEncoder  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -253,7 +254,8 @@ def test_networks_that_are_compared_otherwise_are_refused(library, runs, encoder
         TrainedExperts(build(config), encoder.tokens, "x", 24, encoder.reads, {})
 
 
-def test_wrong_options_are_told_in_a_sentence(tmp_path, library, runs, capsys):
+def test_wrong_options_are_told_in_a_sentence(tmp_path, library, runs, capsys, monkeypatch):
+    monkeypatch.setattr("retrieval.encoders.get_encoder", lambda spec: FakeEncoder(spec))
     tree, out = ["--experts", str(library.root)], ["--out", str(tmp_path / "g")]
     for options, message in (
         ([*tree], "--experts needs --model"),

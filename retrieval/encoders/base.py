@@ -1,4 +1,9 @@
-"""What every encoder offers: sentences and frames in, unit rows of one space out."""
+"""What every encoder offers: sentences and frames in, rows of one space out.
+
+Most give unit rows, whose similarity is their inner product. One that gives the embeddings of
+several experts side by side, then their weights, names them in `experts`, a tuple of (name, dim) in
+their order; see `retrieval.spaces`.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -16,11 +21,11 @@ class Encoder(Protocol):
     dot_product: bool  # similarity is the inner product, so an index may serve it
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Embed sentences: [n_texts, dim] float32 unit rows."""
+        """Embed sentences: [n_texts, dim] float32 rows."""
         ...
 
     def encode_videos(self, videos: Iterable[np.ndarray]) -> np.ndarray:
-        """Embed videos, each [n_frames, height, width, 3] uint8: [n_videos, dim] unit rows."""
+        """Embed videos, each [n_frames, height, width, 3] uint8: [n_videos, dim] rows."""
         ...
 
     def unknown_words(self, text: str) -> list[str]:

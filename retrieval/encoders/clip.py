@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from retrieval import checkpoint
+from retrieval.encoders import ENCODERS
 from retrieval.encoders.hub import without_vain_retries
 from retrieval.errors import ModelError
 from retrieval.files import sha256_file
@@ -359,8 +360,9 @@ def load_clip(spec: str | Path, device: str | None = None) -> ClipEncoder:
     name, _, weights = spec.partition("/")
     if name not in open_clip.list_models():
         raise ModelError(
-            f"unknown model {_shown(spec)!r}; give animations-clip, an open_clip NAME/TAG such as "
-            f"ViT-B-32/laion2b_s34b_b79k, NAME/path/to/checkpoint, or a folder with {CONFIG}"
+            f"unknown model {_shown(spec)!r}; give {', '.join(ENCODERS)}, an open_clip NAME/TAG "
+            "such as ViT-B-32/laion2b_s34b_b79k, NAME/path/to/checkpoint, or a folder with "
+            f"{CONFIG}"
         )
     tags = open_clip.list_pretrained_tags_by_model(name)
     if weights in tags:
