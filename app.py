@@ -56,7 +56,7 @@ def build_page(library: Library) -> gr.Blocks:
         compare.wire(context, parts, page, tabs)
         publish(library)
     with page.route("Results", "results"):
-        results.build(page)
+        results.build(page, library)
     with page.route("About", "about"):
         about.build(context)
     page.reports = reports  # for the routes that `launch` adds

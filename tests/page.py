@@ -290,6 +290,7 @@ def write_models(folder: Path) -> dict[str, FakeEncoder | FakeExperts]:
         queries = [{"id": c["id"], "text": c["caption"], "video_id": c["id"]} for c in shown]
         about = EncoderId.of(encoder)
         media = {"media_root": "assets:animations", "media": "audio" if is_heard else "video"}
+        media["command"] = f"python -m retrieval index ... --out {name}"
         write_gallery(folder / name, video_emb, shown, about, queries, text_emb, **media)
         write_querybank(folder / f"{name}-bank", encoder.encode_text(captions), captions, about)
     array = folder / "animations-moee" / "video_emb.npy"

@@ -401,3 +401,28 @@ def test_queries_and_hubness_are_drawn_for_every_model(visit, library):
         page.wait_for_selector("#bank-curve .trace", state="attached")
         page.wait_for_selector("#beta-curve .trace", state="attached")
         page.click("[role=tab]:has-text('Compare')")
+
+
+def test_the_api_takes_a_model_by_its_name_or_title(url, library, doors):
+    from gradio_client import Client
+
+    for each in doors.allowed.values():
+        each.set()
+    client = Client(url, verbose=False)
+    asked = {"query": "green cat at night", "api_name": "/rank"}
+    for called in ("CE", CE):
+        answer = client.predict(gallery=called, **asked)
+        ranked = [card["id"] for card in answer["rankings"][1]["results"]]
+        assert ranked == expected(library, CE, query="green cat at night")[1]
+    assert answer["versions"]["encoder"]["name"] == CE
+
+
+def test_results_and_about_name_the_models(new_page, url):
+    page = new_page()
+    page.goto(f"{url}results")
+    page.wait_for_selector("#results-text a")
+    assert "Small CLIP, CE, MoEE, Text to audio (AR-CE)" in page.inner_text("#results-text")
+    page.click("#results-text a:has-text('About')")
+    page.wait_for_selector("#about-rest :text('Its models')")
+    assert page.locator("#about-rest pre").count() == len(MODELS)
+    assert "python -m retrieval index" in page.inner_text("#about-rest")

@@ -8,7 +8,7 @@ import pytest
 from retrieval import cards
 from retrieval.answers import Explanation, NearCaption, Settings
 from retrieval.gallery import Item
-from tests.fakes import make_engine
+from tests.fakes import make_engine, make_expert_engine
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +177,43 @@ def test_the_panel_names_shares_only_where_there_are_any(active, shares, n_count
     assert words in shown
     assert ("Together" in shown) == (n_counted > 0)
     assert ("c1" in shown) == (shares[1] != 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "total", "told"),
+    [
+        ([0.33333, 0.33333, 0.33333], 0.99999, ["0.334", "0.333", "0.333"]),
+        ([0.2496, 0.2496], 0.4992, ["0.250", "0.249"]),
+        ([0.5004, -0.1004, 0.0001], 0.4001, ["0.500", "-0.100", "0.000"]),
+        ([], 0.0, []),
+    ],
+)
+def test_numbers_are_rounded_such_that_they_add_up(values, total, told):
+    assert cards.adding_up(values, total) == told
+    assert sum(map(float, told)) == pytest.approx(round(total, 3))
+
+
+def test_the_panel_tells_what_each_expert_adds_and_which_are_missing(tmp_path):
+    engine = make_expert_engine(tmp_path)
+    gaps = 0
+    for video in ("v0", "v1", "v2", "v4"):
+        answer = engine.explain(video, query_id="q3")
+        shown = cards.explanation_html(answer, engine.rank(query_id="q3"))
+        added = [float(each) for each in re.findall(r"<td>(-?[\d.]+) <span class=.hl-share", shown)]
+        assert sum(added) == pytest.approx(round(answer.sim, 3))
+        assert f"<b>{answer.sim:.3f}</b></td></tr></tfoot>" in shown
+        missing = [each for each in answer.experts if each.missing]
+        assert shown.count("missing: ") == len(missing)
+        assert len(added) + len(missing) == len(answer.experts) == 3
+        gaps += len(missing)
+    assert gaps > 0
+
+
+def test_sounds_are_played_in_the_card_and_their_stills_covered(engine, active):
+    media = cards.Media(lambda i: f"p/{i}", lambda i: f"c/{i}", heard=True)
+    items = {item.id: item for item in engine.gallery.items}
+    shown = cards.columns_html(active, items, media)
+    n_cards = sum(len(ranking.results) for ranking in active.rankings)
+    assert shown.count('<audio controls preload="none" src="c/') == n_cards
+    assert shown.count("<details") == n_cards and "<details open" not in shown
+    assert "data-clip" not in shown

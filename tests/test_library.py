@@ -7,11 +7,14 @@ import pytest
 
 import app
 from retrieval.errors import GalleryError, ModelError
-from retrieval.gallery import EncoderId, open_gallery
+from retrieval.gallery import FILM_LIBRARY, EncoderId, open_gallery
 from retrieval.querybank import open_querybank, write_querybank
 from retrieval.tabs import library
+from retrieval.tabs.about import galleries_text
 from retrieval.tabs.library import EncoderSlot, Library
+from retrieval.tabs.models import TITLES, film_galleries, menu_title, whole
 from tests.fakes import FakeEncoder, make_bank, make_gallery
+from tests.page import MODELS, write_models
 
 
 def test_a_bank_serves_the_galleries_of_its_encoder_only(tmp_path):
@@ -126,3 +129,84 @@ def test_galleries_and_banks_are_what_was_opened(tmp_path):
     assert opened.most_bank_captions == 20
     assert opened.stored_text("gallery", "q2") == gallery.queries.texts[2]
     assert opened.stored_text("gallery", "zz") is None
+
+
+# ---- models that are opened when they are chosen -------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    encoders = write_models(tmp_path)
+    monkeypatch.setattr(library, "get_encoder", encoders.get)
+    return tmp_path
+
+
+def wait_open(opened, name):
+    begun = time.monotonic()
+    while opened.waiting(name) is not None and time.monotonic() - begun < 60:
+        time.sleep(0.02)
+
+
+def test_nothing_of_a_later_gallery_is_read_but_its_manifest(models, monkeypatch):
+    opened = Library.open([models / MODELS[0]], later=[models / name for name in MODELS[1:]])
+    monkeypatch.setattr(library, "open_gallery", None)  # would fail
+    assert opened.names == {name: [f"{name}-bank"] for name in MODELS}
+    assert list(opened.titles.values()) == ["Small CLIP", "CE", "MoEE", "Text to audio (AR-CE)"]
+    assert opened.is_of_models
+    assert [opened.n_items(name) for name in MODELS[:3]] == [40, 40, 40]
+    assert 0 < opened.n_items(MODELS[3]) < 40
+    assert [opened.n_bank(name, f"{name}-bank") for name in MODELS] == [30] * 4
+    assert [opened.is_open(name) for name in MODELS] == [True, False, False, False]
+    assert [opened.find(words) for words in ("ce", "MoEE", MODELS[3], "moon")] == [
+        *(MODELS[1], MODELS[2], MODELS[3], "moon")
+    ]
+
+
+def test_a_later_gallery_is_opened_in_the_background_with_all_that_its_first_view_takes(models):
+    opened = Library.open([models / MODELS[0]], later=[models / MODELS[1]])
+    waiting = opened.waiting(MODELS[1])
+    assert waiting.what == "CE" and waiting.seconds >= 0
+    wait_open(opened, MODELS[1])
+    assert opened.is_open(MODELS[1])
+    assert opened.examples(MODELS[1], f"{MODELS[1]}-bank")
+    assert opened.engine(MODELS[1]).n_bank == 30
+    # The same clip has one address, and a query that only another model has keeps its words.
+    assert opened.media_home(MODELS[1])[0] == MODELS[0]
+    text = opened.stored_text(MODELS[0], "video7501")
+    assert opened.text_elsewhere(MODELS[1], "video7501") == text
+
+
+def test_a_later_gallery_that_is_damaged_tells_no_path_and_is_tried_again(models):
+    opened = Library.open([models / MODELS[0]], later=[models / MODELS[2]])
+    for _ in range(2):
+        assert opened.waiting(MODELS[2]) is not None
+        with pytest.raises(GalleryError, match="^its files on this server cannot be used$"):
+            wait_open(opened, MODELS[2])
+    (models / MODELS[2] / "manifest.json").write_text("{}")
+    left = Library.open([models / MODELS[0]], later=[models / MODELS[2]])
+    assert list(left.names) == [MODELS[0]]  # the others can be shown without it
+
+
+def test_about_names_the_models_and_the_commands_in_their_manifests(models):
+    text = galleries_text(
+        Library.open([models / MODELS[0]], later=[models / name for name in MODELS[1:]])
+    )
+    assert "**CE** (animations-ce): compares 3 experts (sound, words on screen, frames)" in text
+    assert "**Small CLIP** (animations-clip): compares one embedding of 12 numbers" in text
+    assert text.count("    python -m retrieval index") == len(MODELS)
+
+
+def test_a_gallery_that_shows_anothers_items_is_of_the_same_films(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "manifest.json").write_text('{"media_root": "assets:animations"}')
+    shows = {"shows": {"gallery": "one"}, "encoder": {"name": "animations-ce"}}
+    assert menu_title("two", whole(shows, tmp_path / "two")) == "CE"
+    assert menu_title("two", whole(shows, tmp_path / "else" / "two")) == "two"
+
+
+@pytest.mark.skipif(not film_galleries(), reason="needs the film library's other models")
+def test_the_film_library_is_served_under_its_models():
+    opened = Library.open([FILM_LIBRARY], later=film_galleries())
+    assert opened.is_of_models
+    assert list(opened.names)[0] == "animations"
+    assert set(opened.titles.values()) <= set(TITLES.values())

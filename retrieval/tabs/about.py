@@ -9,7 +9,7 @@ import gradio as gr
 
 from retrieval.tabs.charts import html
 from retrieval.tabs.context import Context, Library
-from retrieval.tabs.models import is_film_library
+from retrieval.tabs.models import is_film_library, made_text
 
 TEXT = """
 # About
@@ -56,8 +56,15 @@ else can see them.
 OWN_FILMS = """
 The clips of the film library, their sounds and their captions are drawn and written by this
 project's own code, from one seed, under its MIT licence. They are shaped like the MSR-VTT
-benchmark, and the model was trained on them alone, so words that its training captions never used
-mean nothing to it; the page names them.
+benchmark. What was trained on them knows no words but those of its training captions; the page
+names those that it never saw.
+"""
+
+MODELS = """
+### Its models
+
+Each is trained on the film library's training clips alone, and answers for the same test clips
+(text to audio for those that sound). What is served of each, and how it was made:
 """
 
 OTHERS = """
@@ -83,11 +90,18 @@ def galleries_text(library: Library) -> str:
         for name, manifest in library.manifests.items()
         if not is_film_library(manifest)
     ]
-    parts = [OWN_FILMS] if len(others) < len(library.names) else []
+    films = {n: each for n, each in library.manifests.items() if is_film_library(each)}
+    parts = [OWN_FILMS] if films else []
+    if library.is_of_models:
+        parts.append(MODELS)
+        parts += [
+            made_text(library.titles[name], manifest, library.bank_manifests(name))
+            for name, manifest in films.items()
+        ]
     if others:
         names = re.sub(r"([\\`*_{}\[\]<>#+!|&~$-])", r"\\\1", ", ".join(others))  # as plain text
         parts.append(OTHERS.format(names=names))
-    return "".join(parts)
+    return "\n".join(parts)
 
 
 def build(context: Context) -> None:

@@ -33,7 +33,8 @@ def publish(library: Library) -> None:
         Args:
             query: a sentence; leave empty to ask a stored query.
             query_id: id of a stored query; needs no model.
-            gallery: name of an open gallery; empty means the first.
+            gallery: name of a gallery, or the model that made it as the page's menu calls it:
+                CE, MoEE; empty means the first. A model is loaded when it is first asked for.
             bank: name of a querybank that fits it; empty means the first.
             left: normaliser of the first ranking, "none" for raw similarity.
             normaliser: normaliser of the second ranking, a name with settings of its own where
@@ -52,7 +53,8 @@ def publish(library: Library) -> None:
                 if not isinstance(value, str | None):
                     raise QueryError(f"{name} must be text, got {type(value).__name__}")
             settings = Settings(left, normaliser, beta, k, bank_size, top, strength)
-            engine = library.engine(gallery or next(iter(library.names)), bank or "")
+            chosen = library.find(gallery) if gallery else next(iter(library.names))
+            engine = library.engine(chosen, bank or "")
             result = engine.rank(
                 None if query_id else query, query_id=query_id or None, settings=settings
             )

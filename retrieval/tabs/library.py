@@ -124,7 +124,7 @@ class _Closed:
     """A gallery of the menu that is opened when a visitor first chooses it."""
 
     manifest: dict[str, Any]
-    banks: dict[str, int]  # name -> captions, of the querybank beside it
+    banks: dict[str, dict[str, Any]]  # name -> manifest, of the querybank beside it
     opening: Slot  # makes the _Opened
     showing: Slot  # the same, and all that its first view needs
 
@@ -225,6 +225,17 @@ class Library:
             **{name: closed.manifest for name, closed in self._closed.items()},
         }
 
+    def bank_manifests(self, gallery: str) -> list[dict[str, Any]]:
+        """Manifests of the querybanks that fit a gallery, which need not be open."""
+        if gallery in self._opened:
+            return [bank.manifest for bank in self._opened[gallery].banks.values()]
+        return list(self._closed[gallery].banks.values())
+
+    def find(self, words: str) -> str:
+        """The gallery of this name, or of the model that the menu calls so; else the words."""
+        called = {title.casefold(): name for name, title in self.titles.items()}
+        return words if words in self.names else called.get(words.casefold(), words)
+
     def is_open(self, name: str) -> bool:
         """Whether a gallery can be asked without waiting for it to be opened."""
         return name in self._opened or (name in self._closed and self._closed[name].showing.ready)
@@ -243,7 +254,7 @@ class Library:
         if gallery in self._opened:
             found = self._opened[gallery].banks.get(bank)
             return 0 if found is None else len(found)
-        return self._closed[gallery].banks.get(bank, 0)
+        return self._closed[gallery].banks.get(bank, {"n_items": 0})["n_items"]
 
     @functools.cached_property
     def titles(self) -> dict[str, str]:
@@ -374,7 +385,7 @@ class Library:
         beside = bank_beside(path)
         banks = {}
         if beside is not None:
-            banks[beside.name] = read_manifest(beside, "querybank", MAKE_BANK)["n_items"]
+            banks[beside.name] = read_manifest(beside, "querybank", MAKE_BANK)
         return _Closed(
             models.whole(read_manifest(path, "gallery", MAKE), path),
             banks,

@@ -5,10 +5,11 @@ A manifest is read without opening its gallery, so all of this is known before a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from retrieval.answers import expert_title
 from retrieval.files import MANIFEST, read_json
 from retrieval.gallery import FILM_LIBRARY
 
@@ -49,6 +50,25 @@ def encoder_name(manifest: Manifest) -> str:
     """The encoder that a manifest names; "" where it names none."""
     encoder = manifest.get("encoder")
     return str(encoder.get("name", "")) if isinstance(encoder, dict) else ""
+
+
+def made_text(title: str, manifest: Manifest, banks: Sequence[Manifest]) -> str:
+    """What a model compares and the commands that made what is served of it, in Markdown."""
+    encoder = manifest["encoder"]
+    experts = [expert_title(str(name)) for name, *_ in encoder.get("experts", ())]
+    compares = (
+        f"{len(experts)} expert{'s' * (len(experts) > 1)} ({', '.join(experts)})"
+        if experts
+        else f"one embedding of {encoder['dim']:,} numbers"
+    )
+    captions = "".join(f", {bank['n_items']:,} captions in its querybank" for bank in banks)
+    commands = "\n".join(
+        f"    {each['command']}" for each in (manifest, *banks) if each.get("command")
+    )
+    return (
+        f"**{title}** ({encoder['name']}): compares {compares}; {manifest['n_items']:,} clips"
+        f"{captions}. Made by\n\n{commands}\n"
+    )
 
 
 def menu_title(name: str, manifest: Manifest) -> str:

@@ -30,6 +30,7 @@ from retrieval.published import (
     to_csv,
 )
 from retrieval.tabs.context import guarded
+from retrieval.tabs.library import Library
 from retrieval.tabs.links import MAX_QUERY
 
 PAGE = 50  # rows shipped at once
@@ -39,6 +40,10 @@ TEXT = """
 What papers printed for raw similarities and for QB-Norm, as they printed it, beside rows that were
 **measured here**, each with the command that gives it. Recalls are in percent, a deviation over
 seeds stands in brackets. For MdR and MnR, ranks, lower is better.
+"""
+MODELS = """
+The models that this page serves ({names}), and the commands that made what is served of each, are
+on the page [About](about).
 """
 COLUMNS = {  # heading -> key of ORDERS
     "model": "method",
@@ -231,10 +236,11 @@ def _remark_html(line: Line) -> str:
     return f'<span class="hl-remark">{mark}{told}</span>' if notes or mark else ""
 
 
-def build(page: gr.Blocks) -> None:
+def build(page: gr.Blocks, library: Library) -> None:
     """Build the page inside the route that is open."""
     gr.Navbar(main_page_name="Search")
-    gr.Markdown(TEXT, elem_id="results-text")
+    served = MODELS.format(names=", ".join(library.titles.values())) if library.is_of_models else ""
+    gr.Markdown(TEXT + served, elem_id="results-text")
     with gr.Row():
         text = gr.Textbox(
             label="Search",
