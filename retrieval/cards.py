@@ -435,8 +435,8 @@ def _experts_html(answer: Explanation) -> str:
 def _expert_row(expert: ExpertShare, added: str, width: float) -> str:
     return (
         f"<tr>{_expert_name(expert)}<td>{100 * expert.weight:.1f} %</td><td>{expert.sim:.3f}</td>"
-        f'<td>{added} <span class="hl-share" aria-hidden="true"><i style="width:{width:.0f}%"></i>'
-        "</span></td></tr>"
+        f'<td><span class="hl-share" aria-hidden="true"><i style="width:{width:.0f}%"></i></span>'
+        f"{added}</td></tr>"
     )
 
 

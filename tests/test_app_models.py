@@ -420,9 +420,9 @@ def test_the_api_takes_a_model_by_its_name_or_title(url, library, doors):
 def test_results_and_about_name_the_models(new_page, url):
     page = new_page()
     page.goto(f"{url}results")
-    page.wait_for_selector("#results-text a")
+    page.wait_for_selector("#results-table tbody tr")
     assert "Small CLIP, CE, MoEE, Text to audio (AR-CE)" in page.inner_text("#results-text")
-    page.click("#results-text a:has-text('About')")
+    page.goto(f"{url}about")
     page.wait_for_selector("#about-rest :text('Its models')")
     assert page.locator("#about-rest pre").count() == len(MODELS)
     assert "python -m retrieval index" in page.inner_text("#about-rest")

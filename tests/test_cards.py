@@ -199,7 +199,7 @@ def test_the_panel_tells_what_each_expert_adds_and_which_are_missing(tmp_path):
     for video in ("v0", "v1", "v2", "v4"):
         answer = engine.explain(video, query_id="q3")
         shown = cards.explanation_html(answer, engine.rank(query_id="q3"))
-        added = [float(each) for each in re.findall(r"<td>(-?[\d.]+) <span class=.hl-share", shown)]
+        added = [float(each) for each in re.findall(r"</i></span>(-?[\d.]+)</td></tr>", shown)]
         assert sum(added) == pytest.approx(round(answer.sim, 3))
         assert f"<b>{answer.sim:.3f}</b></td></tr></tfoot>" in shown
         missing = [each for each in answer.experts if each.missing]

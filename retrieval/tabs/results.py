@@ -43,7 +43,7 @@ seeds stands in brackets. For MdR and MnR, ranks, lower is better.
 """
 MODELS = """
 The models that this page serves ({names}), and the commands that made what is served of each, are
-on the page [About](about).
+on the page About.
 """
 COLUMNS = {  # heading -> key of ORDERS
     "model": "method",
