@@ -34,6 +34,7 @@ from retrieval.training.experts_trainer import (
     BEST,
     ExpertsTrainer,
     Taught,
+    read_checkpoint,
     seeded,
     trained,
 )
@@ -254,11 +255,7 @@ def run(
     if keep_sims:
         write_sims(folder, sims.test, sims.there, sims.bank)
     if page is not None:
-        test = library.clips(recipe, "test")
-        where = f"{recipe.dataset}, {recipe.test}"
-        captions = library.captions(recipe, sims.there.shape[1])
-        epoch = int(best["epoch"])
-        path = write_page(page, reports, sims.test, test.videos, captions, where, epoch)
+        path = _write_page(page, recipe, library, sims, reports, int(best["epoch"]))
         report(f"{name}, seed {seed}, ranking page {path}")
     found = {
         "name": name,
@@ -276,6 +273,60 @@ def run(
     }
     write_json(folder / RESULT, found)
     return read_json(folder / RESULT)  # as those get it who come later
+
+
+def evaluate(
+    name: str,
+    resume: Path,
+    library: Library,
+    *,
+    with_bank: bool = True,
+    normalisers: Sequence[Any] = NORMALISERS,
+    out: Path | None = None,
+    page: PageSettings | None = None,
+) -> dict[str, Report]:
+    """Test a checkpoint as the runs of its recipe are tested.
+
+    Args:
+        name: of the recipe.
+        resume: checkpoint of one of its runs.
+        library: the features.
+        with_bank: normalise with the training captions, and with the training clips.
+        normalisers: specs for the report.
+        out: where similarities are written; None keeps none.
+        page: writes the ranking page.
+
+    Returns:
+        the reports "t2v" and "v2t".
+
+    Raises:
+        ModelError: the checkpoint is of another recipe.
+    """
+    recipe, state = get_expert_recipe(name), read_checkpoint(resume)
+    by = state["config"].get("recipe", "an official config")
+    if by != name:
+        raise ModelError(f"{Path(resume).name} was trained by {by}, not by {name}; give that")
+    sims = tested(trained(resume).to(library.device), recipe, library)
+    if out is not None:
+        write_sims(out, sims.test, sims.there, sims.bank if with_bank else None)
+    banks = (sims.bank, sims.videos) if with_bank else (None, None)
+    reports = reports_of(sims.test, sims.there, banks[0], name, normalisers, banks[1])
+    if page is not None:
+        _write_page(page, recipe, library, sims, reports, int(state["epoch"]))
+    return reports
+
+
+def _write_page(
+    page: PageSettings,
+    recipe: ExpertRecipe,
+    library: Library,
+    sims: "Tested",
+    reports: Mapping[str, Report],
+    epoch: int,
+) -> Path | None:
+    test, where = library.clips(recipe, "test"), f"{recipe.dataset}, {recipe.test}"
+    captions = library.captions(recipe, sims.there.shape[1])
+    return write_page(page, reports, sims.test, test.videos, captions, where, epoch)
 
 
 class Tested(NamedTuple):

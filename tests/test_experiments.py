@@ -295,6 +295,24 @@ def test_the_command_trains_every_seed_and_prints_their_mean(tmp_path, library, 
     assert f"{r1[1]:.1f}" in capsys.readouterr().out
 
 
+def test_a_run_is_evaluated_again_by_its_recipe(tmp_path, library, capsys):
+    name = "animations-only-rgb"
+    found = run(name, 0, library, tmp_path, epochs=1)
+    resume = ["--resume", str(tmp_path / name / "seed-0" / BEST), "--device", "cpu"]
+    data = ["--data", str(library.root)]
+    report, again = tmp_path / "report.json", tmp_path / "again"
+    command = ["evaluate", name, *resume, *data, "--json", str(report), "--sims", str(again)]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert json.loads(report.read_text()) == {way: found[way] for way in ("t2v", "v2t")}
+    sims, first = (np.load(p / "sims.npy") for p in (again, tmp_path / name / "seed-0"))
+    np.testing.assert_array_equal(sims, first)
+    assert len(list(tmp_path.glob(f"web/{name}/*/index.html"))) == 1
+    assert main(["evaluate", "animations-ce", *resume, *data]) == 2
+    assert f"was trained by {name}, not by animations-ce" in capsys.readouterr().err
+    assert main(["evaluate", name, *resume]) == 2
+    assert "--data is missing" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config",
         nargs="?",
-        help="official CONFIG.json, whose split is evaluated with the weights of --resume",
+        help="official CONFIG.json, whose split is evaluated with the weights of --resume; or an "
+        "expert recipe such as animations-ce, with --data its feature tree",
     )
     parser.add_argument("--resume", metavar="CKPT", help="weights for the config: official or ours")
     parser.add_argument("--data", help="with a config: the data set's folder, not its data_dir")
@@ -109,50 +110,93 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_config(args: argparse.Namespace) -> int:
-    """Evaluate a checkpoint on the split of an official config."""
+    """Evaluate a checkpoint on the split of an official config, or on a recipe's test clips."""
     from pathlib import Path
 
-    from retrieval import official_runs
-    from retrieval.configs import load_config, merged
     from retrieval.files import write_json
-    from retrieval.normalisers import parse_spec
-    from retrieval.ranking_page import PageSettings, log_folder, page_folder
+    from retrieval.training.expert_recipes import EXPERT_RECIPES
 
     if args.resume is None:
         raise SettingsError("--resume is missing; give the checkpoint of the config's network")
-    config = load_config(args.config, args.custom_args)
-    if args.eval_from_training_config:
-        if not config.get("eval_settings"):
-            raise SettingsError("the config has no eval_settings; leave the option out")
-        config = merged(config, config["eval_settings"])
-    name = official_runs.experiment_name(Path(args.config), args.custom_args, config)
-    data = None if args.data is None else Path(args.data)
-    how = {
-        "data": data,
-        "device": chosen_device(args.device),
-        "out": None if args.sims is None else Path(args.sims),
-    }
-    specs = [parse_spec(each, beta=args.beta, k=args.k) for each in args.normaliser or ["qbnorm"]]
-    resume = Path(args.resume)
-    if config.get("challenge_mode"):
-        folder = log_folder(Path(args.out), name)
-        order = specs[0] if args.normaliser else "none"
-        path = official_runs.predict(config, resume, folder, normaliser=order, **how)
-        print(f"Saved similarity matrix predictions to {path}")  # drivers look for these words
+    args.resume, args.out = Path(args.resume), Path(args.out)
+    args.sims, args.data = (None if p is None else Path(p) for p in (args.sims, args.data))
+    reports, page = (_recipe if args.config in EXPERT_RECIPES else _config)(args)
+    if reports is None:
         return 0
-    page = None
-    if not args.no_page:
-        page = PageSettings.from_official(config, page_folder(Path(args.out), name), name, data)
-        page = replace(page, hide_truth=page.hide_truth or args.hide_truth)
-    reports = official_runs.evaluate(
-        config, resume, with_bank=not args.no_bank, normalisers=specs, page=page, **how
-    )
     if args.json is not None:
         write_json(args.json, {name: report.to_dict() for name, report in reports.items()})
     print("\n\n".join("\n".join(_lines(report)) for report in reports.values()))
     if page is not None and page.every != 0:
         print(f"Ranking page: {page.folder / 'index.html'}")
     return 0
+
+
+def _config(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Reports and page of an official config; in challenge mode neither, but a prediction file."""
+    from pathlib import Path
+
+    from retrieval import official_runs
+    from retrieval.configs import load_config, merged
+    from retrieval.ranking_page import PageSettings, log_folder, page_folder
+
+    config = load_config(args.config, args.custom_args)
+    if args.eval_from_training_config:
+        if not config.get("eval_settings"):
+            raise SettingsError("the config has no eval_settings; leave the option out")
+        config = merged(config, config["eval_settings"])
+    name = official_runs.experiment_name(Path(args.config), args.custom_args, config)
+    how = {"data": args.data, "device": chosen_device(args.device), "out": args.sims}
+    specs = _specs(args)
+    if config.get("challenge_mode"):
+        folder = log_folder(args.out, name)
+        order = specs[0] if args.normaliser else "none"
+        path = official_runs.predict(config, args.resume, folder, normaliser=order, **how)
+        print(f"Saved similarity matrix predictions to {path}")  # drivers look for these words
+        return None, None
+    page = None
+    if not args.no_page:
+        page = PageSettings.from_official(config, page_folder(args.out, name), name, args.data)
+        page = replace(page, hide_truth=page.hide_truth or args.hide_truth)
+    reports = official_runs.evaluate(
+        config, args.resume, with_bank=not args.no_bank, normalisers=specs, page=page, **how
+    )
+    return reports, page
+
+
+def _recipe(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Reports and page of a run of ours."""
+    from retrieval.experiments import Library, evaluate
+    from retrieval.ranking_page import PageSettings, page_folder
+
+    if args.data is None:
+        raise SettingsError("--data is missing; give the feature tree that the run was trained on")
+    if args.custom_args or args.eval_from_training_config:
+        raise SettingsError(
+            "a recipe is tested on its test clips as it is; leave --custom-args and "
+            "--eval-from-training-config out"
+        )
+    page = None
+    if not args.no_page:
+        page = PageSettings.of_films(page_folder(args.out, args.config), args.config)
+        page = replace(page, hide_truth=args.hide_truth)
+    reports = evaluate(
+        args.config,
+        args.resume,
+        Library(args.data, chosen_device(args.device)),
+        with_bank=not args.no_bank,
+        normalisers=_specs(args),
+        out=args.sims,
+        page=page,
+    )
+    return reports, page
+
+
+def _specs(args: argparse.Namespace) -> list[Any]:
+    """The normalisers that are asked for; the options give knobs that a word leaves open."""
+    from retrieval.normalisers import parse_spec
+
+    names = args.normaliser or ["qbnorm"]
+    return [parse_spec(name, beta=args.beta, k=args.k) for name in names]
 
 
 def _lines(report: Any) -> list[str]:
