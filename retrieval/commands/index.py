@@ -122,7 +122,10 @@ def _from_videos(args: argparse.Namespace) -> int:
     def load():
         from retrieval.encoders import get_encoder
 
-        return get_encoder(spec)
+        encoder = get_encoder(spec)
+        if hasattr(encoder, "reads"):
+            raise SettingsError(f"{encoder.name} takes expert features; give --experts FEATURES")
+        return encoder
 
     return index_videos(
         args.videos,
