@@ -333,12 +333,30 @@ def test_folders_that_do_not_hold_together_are_refused(made, tmp_path, no_networ
     broken("n_layer is 1000000000, the limit is 256", **config(n_layer=10**9))
     broken("n_positions is 100000000, the limit is 4,096", **config(n_positions=10**8))
     broken("lack h.2.attn", **config(n_layer=3))
-    broken("cannot be built|lack", **config(n_embd=64))
-    broken("cannot be built", **config(n_head=7))
-    broken("cannot be built", **config(activation_function="no such thing"))
-    broken("cannot be built", **config(layer_norm_epsilon="small"))
+    broken("holds [0-9,]+ weights, its config.json asks for", **config(vocab_size=2**24))
+    broken("cannot be used|lack", **config(n_embd=64))
+    broken("cannot be used", **config(n_head=7))
+    broken("cannot be used", **config(activation_function="no such thing"))
+    broken("cannot be used", **config(layer_norm_epsilon="small"))
     broken("damaged|safetensors", **{"model.safetensors": files["model.safetensors"][:-9]})
-    broken("cannot be built", **{"vocab.json": b"{}", "merges.txt": b"\xff\xfe"})
+    broken("cannot be used", **{"vocab.json": b"{}", "merges.txt": b"\xff\xfe"})
+
+
+def test_a_tokeniser_of_another_model_is_told(made, tmp_path):
+    source, _ = made("bert")
+    for file in source.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    words = (tmp_path / "vocab.txt").read_text().split()
+    (tmp_path / "vocab.txt").write_text("\n".join([*words, "zebra"]))
+    encoder = get_tokens(f"mine={tmp_path}", device="cpu")
+    assert len(encoder.encode("the dog")) == 4  # as long as no such word comes
+    with pytest.raises(
+        ModelError, match="gives the number [0-9]+, for which the model has no vector"
+    ):
+        encoder.encode("the zebra")
+    (tmp_path / "vocab.txt").write_text("\n".join(word for word in words if word != "[UNK]"))
+    with pytest.raises(ModelError, match="cannot be used"):
+        get_tokens(f"mine={tmp_path}", device="cpu").encode("the zebra")
 
 
 def test_without_network_one_sentence_comes_quickly(monkeypatch, tmp_path):

@@ -21,7 +21,7 @@ from retrieval.encoders.hub import fetch_folder
 from retrieval.encoders.tokens import SavedBySpec
 from retrieval.errors import ModelError, RetrievalError
 from retrieval.files import read_json
-from retrieval.formats.limits import check_memory
+from retrieval.formats.limits import check_memory, counted
 
 CONFIG = "config.json"
 # The first of these that is there; the indexes name the parts of large models.
@@ -51,7 +51,8 @@ FILES = (  # of a repository on the hub
     "special_tokens_map.json",
     *(name for names in VOCABULARIES for name in names),
 )
-MAX_LAYERS, MAX_POSITIONS = 256, 4096  # of a model; larger ones are made up
+MAX_LAYERS, MAX_GROUPS, MAX_POSITIONS = 256, 16, 4096  # of a model; larger ones are made up
+_TABLES = 2**26  # numbers that a model may make itself, such as masks
 # Tokens of sentences that are encoded together, padding included.
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
 
@@ -114,6 +115,7 @@ class TransformerTokens(SavedBySpec):
         """
         folder = Path(folder)
         self.name, self.spec = name, spec or f"{name}={folder.absolute()}"
+        self._folder = folder.name
         library = _transformers()
         with _quiet(library), _one_sentence(folder.name):
             about = _read_config(folder, name, model_type)
@@ -145,7 +147,7 @@ class TransformerTokens(SavedBySpec):
         """The same for many at once."""
         if not len(captions):
             return []
-        with self._lock:  # the tokeniser keeps settings of its own
+        with self._lock, _one_sentence(self._folder):  # the tokeniser keeps settings of its own
             ids = self.tokenizer(
                 list(captions),
                 add_special_tokens=self.special,
@@ -153,6 +155,12 @@ class TransformerTokens(SavedBySpec):
                 max_length=self.n_positions,
                 verbose=False,
             )["input_ids"]
+            largest = max((max(one, default=0) for one in ids), default=0)
+            if largest >= self.model.get_input_embeddings().num_embeddings:
+                raise ModelError(
+                    f"the tokeniser in {self._folder} gives the number {largest:,}, for which the "
+                    "model has no vector; give the two that belong together"
+                )
             found = [np.zeros((0, self.dim), np.float32)] * len(ids)
             most = _BATCH_TOKENS.get(self.device.type, 2048)
             for batch in _batches([len(one) for one in ids], most):
@@ -163,7 +171,7 @@ class TransformerTokens(SavedBySpec):
 
     def n_tokens(self, text: str) -> int:
         """Parts of words, with the special token in front where there is one."""
-        with self._lock:
+        with self._lock, _one_sentence(self._folder):
             around, plain = (
                 len(self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
                 for special in (self.special, False)
@@ -266,16 +274,26 @@ def _build(
     # Its own settings alone: those of every model can name code to fetch.
     known = {key: about[key] for key in kind.__annotations__ if key in about}
     for key, value in known.items():
-        most = MAX_LAYERS if "layer" in key or "group" in key else 2**24
-        most = MAX_POSITIONS if key in ("n_positions", "max_position_embeddings") else most
+        limits = {"layer": MAX_LAYERS, "group": MAX_GROUPS, "position": MAX_POSITIONS}
+        most = next((limit for part, limit in limits.items() if part in key), 2**24)
         if type(value) is int and not -1 <= value <= most:
             raise ModelError(f"{folder.name}: {key} is {value}, the limit is {most:,}")
     config = kind(**known)
     config.use_cache = False
+    kind = getattr(library, f"{family.prefix}Model")
     weights = _read_weights(folder)
+    n_held = sum(value.numel() for value in weights.values())
+    with torch.device("meta"):  # nothing is allocated
+        sketch = kind(config, **family.settings)
+    n_asked = sum(value.numel() for value in (*sketch.parameters(), *sketch.buffers()))
+    if n_asked > 4 * n_held + _TABLES:  # what is tied is in the file once
+        raise ModelError(
+            f"{folder.name} holds {n_held:,} weights, its {CONFIG} asks for {counted(n_asked)}; "
+            "give the two that belong together"
+        )
     short = (value for value in weights.values() if value.dtype != torch.float32)
     check_memory(folder.name, sum(4 * value.numel() for value in short))  # others are taken as read
-    model, info = getattr(library, f"{family.prefix}Model").from_pretrained(
+    model, info = kind.from_pretrained(
         None,
         config=config,
         state_dict=weights,
@@ -332,7 +350,7 @@ def _one_sentence(name: str) -> Iterator[None]:
     except Exception as error:  # nearly anything, from nearly anywhere in the library
         said = " ".join(str(error).split())
         raise ModelError(
-            f"the model in {name} cannot be built ({type(error).__name__}: {said[:80]}); "
+            f"the model in {name} cannot be used ({type(error).__name__}: {said[:80]}); "
             "fetch or save it again"
         ) from error
 
