@@ -60,7 +60,7 @@ class PageSettings:
             SettingsError: a number is none.
         """
         given = (config.get("visualizer") or {}).get("args") or {}
-        every, n_samples = given.get("vis_vid_freq"), given.get("num_samples", N_SAMPLES)
+        every, n_samples = given.get("vis_vid_freq"), given.get("num_samples")
         for name, value in (("vis_vid_freq", every), ("num_samples", n_samples)):
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
             if value is not None and not whole:
@@ -74,7 +74,7 @@ class PageSettings:
         return cls(
             folder,
             experiment,
-            n_samples=n_samples,
+            n_samples=N_SAMPLES if n_samples is None else n_samples,
             every=0 if n_samples == 0 else every,
             hide_truth=bool(given.get("hide_gt", False)),
             clips=next((place for place in places if place.is_dir()), None),

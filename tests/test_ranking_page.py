@@ -206,6 +206,7 @@ def test_what_a_config_says_of_the_page_holds(tmp_path):
     given = of(vis_vid_freq=500, num_samples=100, src_video_dir="nowhere/MSRVTT/videos/all")
     assert (given.n_samples, given.every, given.clips) == (100, 500, videos)
     assert of(vis_vid_freq=0).every == 0 and of(num_samples=0).every == 0
+    assert of(num_samples=None).n_samples == of().n_samples == 50
     for wrong in ({"vis_vid_freq": -1}, {"num_samples": "all"}, {"num_samples": True}):
         with pytest.raises(SettingsError, match="must be a whole number from 0"):
             of(**wrong)
