@@ -10,15 +10,19 @@ that are make whole rounds of Lookahead, whose every sixth step costs more. Prin
 each part, the median ratio of a pair of steps with its quartiles, by the clock and in processor
 time, the arithmetic of the matrix products of a step, and how far the two are apart at the end.
 
-What can be gained is bounded. Pooled captions go through nine layers of 21,504 x 768, 114 billion
-operations with their gradients, which every order of calculation needs. The 81 pairs cost 147
-billion one by one and 52 so that nothing is calculated twice (each half of the first layer once for
-every vector, the last layer on means); all products of a step are 284 and 190 billion, a ratio of
-1.5. The optimiser takes some 20 visits to each of 183 million parameters or their moments one
-operation at a time, and 7 at the least. Where a core does 140 billion operations a second in such
-products and moves 22 GB a second, that is 2.0 + 0.7 s of one core against 1.4 + 0.23 s, before
-pages of fresh memory and the operations between the products (0.9 s against nothing at best): 2.3
-is about what single precision can give, and lower precision would change numbers.
+What can be gained is bounded. Pooled captions go through nine layers of 21,504 x 768: 114 billion
+operations with their gradients, which every order of calculation needs. The 81 pairs of experts
+take 147 billion one by one, and 53 where nothing is calculated twice (each half of the first layer
+once for every vector, the last layer on means). All products of a step, counted in the first one,
+are 286 and 192 billion operations, 1.49 x. The optimiser visits 183 million parameters, gradients
+and moments 20 times operation by operation, and 7 times at the least. One core of the machine at
+hand does 120 to 160 billion operations a second in such products and moves 22 GB a second, so that
+the two together are 2.7 s against 1.6 s of one core; what lies between the products (batch norms,
+Mish, pages of fresh memory) is another second of the straightforward step, and can be hidden in
+ours at best. That is 2.3 x in single precision. Products in bfloat16 would go further and change
+numbers, and summed up from parts so that they do not, they are no faster than these.
+
+Needs 10 GB of memory.
 """
 
 import argparse

@@ -124,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
 def _train_experts(args: argparse.Namespace) -> int:
     """Train a network on expert features once for every seed, and print mean (std)."""
     from retrieval.experiments import over_seeds
+    from retrieval.training.memory import keep_freed_memory
 
     for name in ("minutes", "workers", "limit", "seed", "export"):
         if getattr(args, name) is not None:
@@ -134,6 +135,8 @@ def _train_experts(args: argparse.Namespace) -> int:
         raise SettingsError(f"--seeds takes whole numbers like 0,1,2, got {args.seeds}") from error
     args.sims, args.page = args.sims is not False, args.page is not False
     device = chosen_device(args.device)
+    if device == "cpu":
+        keep_freed_memory()
     of_config = args.recipe.endswith(".json")
     found = (_of_config if of_config else _of_recipe)(args, seeds, device)
     if "predictions" in found[0]:  # the lines that the challenge's own drivers look for
