@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 
 import numpy as np
@@ -147,6 +148,35 @@ def test_an_expert_store_is_read_without_its_class(tmp_path):
     found = read_features("face", [path], ["b", "a", "c"])
     np.testing.assert_array_equal(found.get("a"), [[0, 1, 2]])
     assert found.get("b") is None and found.get("c") is None
+
+
+def test_lists_of_numbers_are_features_too(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"a": [[1, 2], [3, 4]], "b": [5, 6]}))
+    found = read_features("rgb", [path], "ab", 2)
+    np.testing.assert_array_equal(found.rows, [[1, 2], [3, 4], [5, 6]])
+
+
+def test_the_numbers_of_all_videos_are_in_memory_once(rng, tmp_path):
+    """Seen from the features alone; numpy tells what it allocates."""
+    videos = [f"video{i}" for i in range(40)]
+    rows = rng.standard_normal((2000, 25)).astype(np.float32)  # 200 kB a video
+    path = write(tmp_path / "x.pkl", {video: rows + i for i, video in enumerate(videos)})
+    text = write(tmp_path / "text.pkl", {video: [rows + i] for i, video in enumerate(videos)})
+    for cache in (None, tmp_path / "cache"):
+        for read in (
+            lambda cache: read_features("rgb", [path], videos, cache=cache),
+            lambda cache: read_text_features([text], videos, cache=cache),
+        ):
+            tracemalloc.start()
+            found = read(cache)
+            kept, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            if cache is None:
+                assert peak < 1.3 * 40 * rows.nbytes
+            else:  # mapped, from what was just written
+                assert kept < rows.nbytes
+            np.testing.assert_array_equal(found.rows[-2000:], rows + 39)
 
 
 def test_nothing_but_gaps_has_the_expected_length(tmp_path):

@@ -31,7 +31,7 @@ SIZES = (7, 4, 5)  # videos of the lists of training, validation and test
 
 def train(config: Path, data: Path, out: Path, *more: str, custom: str = SMALL) -> int:
     command = ["train", str(config), "--data", str(data), "--out", str(out), "--device", "cpu"]
-    return main([*command, "--custom-args", custom, *more])
+    return main([*command, "--custom_args", custom, *more])
 
 
 # Run -> the epoch that is reported, and captions asked of each video.

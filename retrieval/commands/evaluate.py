@@ -28,11 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="with a config: cpu, cuda or auto")
     parser.add_argument(
         "--eval-from-training-config",
+        "--eval_from_training_config",
         action="store_true",
         help="with a config: the split of its eval_settings, that is the test split",
     )
     parser.add_argument(
-        "--custom-args", default="", metavar="KEY@VALUE+...", help="with a config: other values"
+        "--custom-args",
+        "--custom_args",
+        default="",
+        metavar="KEY@VALUE+...",
+        help="with a config: other values",
     )
     parser.add_argument(
         "--no-bank",

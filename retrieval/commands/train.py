@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--custom-args",
+        "--custom_args",
         default="",
         metavar="KEY@VALUE+...",
         help="configs: single values instead of the config's, by dotted path",

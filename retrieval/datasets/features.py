@@ -2,7 +2,7 @@
 
 A file is a dict from video to array, or to NaN where the feature is missing; an `ExpertStore` of
 early releases is read as one. What was read is kept beside, as plain arrays that are mapped and
-not read at the next start.
+not read at the next start. The numbers of all videos are in memory once, never twice.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 
 from retrieval.errors import FileError
 from retrieval.files import read_json, write_json, write_npy
-from retrieval.formats import Record, read_hickle, read_npy, read_pickle
+from retrieval.formats import Array, Record, read_hickle, read_npy, read_pickle
 from retrieval.formats.hickle import SUFFIXES as HICKLES
 
 PICKLES = (".pkl", ".pickle", ".pckl", ".pk")
@@ -113,8 +113,8 @@ def read_features(
     kept = None if cache is None else cache / f"{name}-{_key(files, wanted, axis)}"
     arrays = _kept(kept)
     if arrays is None:
-        arrays = _stack(name, [read_dict(file, wanted) for file in files], wanted, axis, dim)
-        _keep(kept, arrays)
+        dicts = [read_dict(file, wanted, unread=True) for file in files]
+        arrays = _keep(kept, _stack(name, dicts, wanted, axis, dim))
     found = Features(name, _places(wanted), **arrays)
     if dim is not None and found.dim != dim and len(found.rows):
         raise FileError(
@@ -148,21 +148,25 @@ def read_text_features(
     if arrays is None:
         merged: dict[str, Any] = {}
         for file in files:
-            merged.update(read_dict(file, [name for name in names.values() if name is not None]))
+            asked = [name for name in names.values() if name is not None]
+            merged.update(read_dict(file, asked, unread=True))
         arrays = _stack_text({v: merged.pop(name) for v, name in names.items() if name in merged})
         arrays["known"] = np.array([name in arrays["known"] for name in wanted])
-        _keep(kept, arrays)
+        arrays = _keep(kept, arrays)
     known = arrays.pop("known")
     place = _places([video for video, there in zip(wanted, known, strict=True) if there])
     return TextFeatures(place, **arrays)
 
 
-def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+def read_dict(
+    file: Path, only: Sequence[str] | None = None, unread: bool = False
+) -> dict[str, Any]:
     """Read a file that maps names to data.
 
     Args:
         file: a pickle, .hickle or .json.
         only: keys that are wanted; None for all.
+        unread: leaves arrays of a pickle as `formats.Array`, to be read one by one.
 
     Raises:
         FileError: of a kind that cannot be read without running it, or no mapping.
@@ -170,7 +174,7 @@ def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
     if file.suffix == ".json":
         value = read_json(file)
     elif file.suffix in PICKLES:
-        value = read_pickle(file, only=only)
+        value = read_pickle(file, only=only, unread=unread)
     elif file.suffix in HICKLES:
         value = read_hickle(file, only=only)
     else:
@@ -188,7 +192,7 @@ def read_dict(file: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
 def _from_store(file: str, record: Record) -> dict[str, Any]:
     """An `ExpertStore`: rows of `store` by the places in `keymap`; those missing are NaN."""
     state = record.state if isinstance(record.state, dict) else {}
-    store, places = state.get("store"), state.get("keymap")
+    store, places = _read(state.get("store")), state.get("keymap")
     if not isinstance(store, np.ndarray) or store.ndim != 2 or not isinstance(places, dict):
         raise FileError(f"{file} holds an ExpertStore without store or keymap; make it again")
     if not all(type(i) is int and 0 <= i < len(store) for i in places.values()):
@@ -204,9 +208,10 @@ def _stack(
     name: str, dicts: list[dict[str, Any]], wanted: list[str], axis: int, dim: int | None
 ) -> dict[str, np.ndarray]:
     """Arrays of all videos below one another, as the fields of `Features`."""
-    rows: list[np.ndarray] = []
+    found: list[Array | np.ndarray] = []
     present = np.zeros(len(wanted), dtype=bool)
     counts = np.zeros(len(wanted), dtype=np.int64)
+    length = None  # of a vector or token
     for i, video in enumerate(wanted):
         parts = []
         for values in dicts:
@@ -215,48 +220,74 @@ def _stack(
                     f"the features of {name} do not know video {video}; store NaN where a feature "
                     "is missing, or fetch the files again"
                 )
-            parts.append(values.pop(video))  # let go, so that nothing is twice in memory
+            parts.append(values[video])
         if any(isinstance(part, float) and math.isnan(part) for part in parts):
             continue
-        arrays = [_matrix(name, video, part) for part in parts]
-        array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
-        if rows and len(array) and array.shape[1] != rows[0].shape[1]:
+        parts = [_looked_at(name, video, part) for part in parts]
+        part = parts[0]
+        if len(parts) > 1:
+            part = np.concatenate([np.atleast_2d(_read(each)) for each in parts], axis=axis)
+        n, dim_of = (1, *_shape(part))[-2:]
+        if n and length not in (None, dim_of):
             raise FileError(
-                f"{name} of video {video} has vectors of {array.shape[1]} numbers, those before "
-                f"have {rows[0].shape[1]}; extract it again"
+                f"{name} of video {video} has vectors of {dim_of} numbers, those before have "
+                f"{length}; extract it again"
             )
-        present[i], counts[i] = True, len(array)
-        if len(array):
-            rows.append(array)
-    stacked = np.concatenate(rows) if rows else np.zeros((0, dim or 0), dtype=np.float32)
-    return {"rows": stacked, "starts": _starts(counts), "present": present}
+        present[i], counts[i] = True, n
+        if n:
+            length = dim_of
+            found.append(part)
+    rows = _one_below_the_other(found, length or dim or 0)
+    return {"rows": rows, "starts": _starts(counts), "present": present}
 
 
 def _stack_text(text: dict[str, Any]) -> dict[str, Any]:
     """Tokens of all captions below one another, as the fields of `TextFeatures`."""
-    rows: list[np.ndarray] = []
+    found: list[Array | np.ndarray] = []
     n_captions = []
     for video, value in text.items():
-        arrays = [np.asarray(tokens) for tokens in value]
-        if not arrays or any(a.ndim != 2 or a.dtype.kind != "f" for a in arrays):
-            shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays[:3]) or "nothing"
+        value = _read(value)
+        arrays = [a if isinstance(a, Array) else np.asarray(a) for a in value]
+        if not arrays or any(len(_shape(a)) != 2 or a.dtype.kind != "f" for a in arrays):
+            shapes = ", ".join(f"{a.dtype} {_shape(a)}" for a in arrays[:3]) or "nothing"
             raise FileError(
                 f"the text features of video {video} are {shapes}; expected one array "
                 "[n_tokens, dim] for each caption"
             )
-        if any(a.shape[1] != (rows or arrays)[0].shape[1] for a in arrays):
+        if any(_shape(a)[1] != _shape((found or arrays)[0])[1] for a in arrays):
             raise FileError(
                 f"the text features of video {video} have tokens of another length than those "
                 "before; embed all captions with one encoder"
             )
-        rows += arrays
+        found += arrays
         n_captions.append(len(arrays))
+    tokens = _starts([_shape(array)[0] for array in found])
     return {
-        "rows": np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32),
-        "tokens": _starts([len(array) for array in rows]),
+        "rows": _one_below_the_other(found, _shape(found[0])[1] if found else 0),
+        "tokens": tokens,
         "captions": _starts(n_captions),
         "known": set(text),
     }
+
+
+def _one_below_the_other(found: list[Any], dim: int) -> np.ndarray:
+    """[n_rows, dim] of all arrays, each of them read when its turn comes, and then let go."""
+    counts = [(1, *_shape(each))[-2] for each in found]
+    dtype = np.result_type(*{each.dtype for each in found}) if found else np.dtype(np.float32)
+    rows, start = np.empty((sum(counts), dim), dtype), 0
+    for i, n in enumerate(counts):
+        rows[start : start + n], found[i] = _read(found[i]), None
+        start += n
+    return rows
+
+
+def _read(value: Any) -> Any:
+    """The numbers of an array that was not read yet; anything else as it is."""
+    return value.read() if isinstance(value, Array) else value
+
+
+def _shape(array: "Array | np.ndarray") -> tuple[int, ...]:
+    return array.laid_out_shape if isinstance(array, Array) else array.shape
 
 
 def _starts(counts: Sequence[int]) -> np.ndarray:
@@ -264,14 +295,15 @@ def _starts(counts: Sequence[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
 
 
-def _matrix(name: str, video: str, value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
+def _looked_at(name: str, video: str, value: Any) -> "Array | np.ndarray":
+    """An array, refused if it is no vector and no tokens."""
+    array = value if isinstance(value, Array) else np.asarray(value)
+    if array.dtype.kind not in "fiu" or len(_shape(array)) not in (1, 2):
         raise FileError(
-            f"{name} of video {video} is {array.dtype} of shape {array.shape}, expected numbers "
+            f"{name} of video {video} is {array.dtype} of shape {_shape(array)}, expected numbers "
             "[n_tokens, dim] or [dim]; extract it again"
         )
-    return array[None] if array.ndim == 1 else array
+    return array
 
 
 def _places(videos: list[str]) -> dict[str, int]:
@@ -284,14 +316,18 @@ def _key(files: Sequence[Path], wanted: list[Any], axis: int) -> str:
     return hashlib.sha256(json.dumps([stats, wanted, axis]).encode()).hexdigest()[:16]
 
 
-def _keep(folder: Path | None, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays for the next start; the JSON comes last, so where it stands all are whole."""
+def _keep(folder: Path | None, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Write arrays for the next start, and take them from there, so that memory is free again.
+
+    The JSON comes last, so where it stands all are whole.
+    """
     if folder is None:
-        return
+        return arrays
     folder.mkdir(parents=True, exist_ok=True)
     for field, array in arrays.items():
         write_npy(folder / f"{field}.npy", array)
     write_json(folder / "kept.json", sorted(arrays))
+    return _kept(folder) or arrays
 
 
 def _kept(folder: Path | None) -> dict[str, np.ndarray] | None:

@@ -20,6 +20,7 @@ from retrieval.formats.stored import FileTiles, StoredArray
 __all__ = [
     "LIMITS",
     "VISITORS",
+    "Array",
     "FileTiles",
     "Limits",
     "Record",
@@ -40,6 +41,7 @@ __all__ = [
 
 # Other kinds of files are imported once there is one.
 _ELSEWHERE = {
+    "Array": "standins",
     "Record": "standins",
     "read_checkpoint": "checkpoints",
     "read_hickle": "hickle",

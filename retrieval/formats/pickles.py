@@ -54,7 +54,10 @@ def open_pickle(source: Source) -> dict[str, StoredArray]:
 
 
 def read_pickle(
-    path: str | Path, limits: Limits = LIMITS, only: Collection[str] | None = None
+    path: str | Path,
+    limits: Limits = LIMITS,
+    only: Collection[str] | None = None,
+    unread: bool = False,
 ) -> Any:
     """Read the data of a pickle: features (video -> array or arrays), captions, key maps.
 
@@ -62,6 +65,7 @@ def read_pickle(
         path: the file, of any protocol, written by Python 2 or 3.
         limits: how much it may hold.
         only: keys of a dict to keep to; the bytes of the other items are not read.
+        unread: gives arrays as `standins.Array`, whose numbers are read when they are asked for.
 
     Returns:
         None, bool, int, float, str, bytes, arrays, and lists, tuples and dicts with string keys
@@ -78,7 +82,7 @@ def read_pickle(
     if only is not None and type(value) is dict:
         wanted = set(only)
         value = {key: item for key, item in value.items() if key in wanted}
-    return Plain(source.name, limits, source.read, source.size).of(value)
+    return Plain(source.name, limits, source.read, source.size, unread=unread).of(value)
 
 
 def refused_name(file: str, module: str, name: str, advice: str) -> FileError:
@@ -148,6 +152,7 @@ class Plain:
         fetch: reads the bytes of a payload.
         n_bytes: of the file; arrays that ask for more together share their bytes.
         leaf: turns further stand-ins into data; gives None for what it does not know.
+        unread: leaves arrays as they are described.
     """
 
     def __init__(
@@ -157,8 +162,10 @@ class Plain:
         fetch: Fetch,
         n_bytes: int,
         leaf: Callable[[Any], Any] = lambda value: None,
+        unread: bool = False,
     ) -> None:
         self.name, self.limits, self.fetch, self.leaf = name, limits, fetch, leaf
+        self.unread = unread
         self.left = n_bytes
         self.done: dict[int, tuple[Any, int, Any]] = {}  # id -> data, items in it, the original
 
@@ -205,7 +212,7 @@ class Plain:
                 )
         if type(value) is Array and value.payload is not None:
             self._spend(value.nbytes)
-            return value.read()
+            return value if self.unread else value.read()
         if type(value) is Name and value.full in _KINDS_OF_NUMBERS:
             return value.full
         data = self.leaf(value)
