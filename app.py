@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -96,11 +97,10 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
         reports_route(page.reports),
         download_route(library),
     ]
-    # In the head, not as css=: Gradio rewrites that and drops container queries.
-    head = (
-        f"<style>{STYLE.read_text(encoding='utf-8')}</style>"
-        f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
-    )
+    # In the head, not as css=: Gradio rewrites that and drops container queries. Every visitor gets
+    # it with the page, so comments and indents stay here.
+    style = re.sub(r"/\*.*?\*/|^\s+", "", STYLE.read_text(encoding="utf-8"), flags=re.S | re.M)
+    head = f"<style>{style}</style><script>{SCRIPT.read_text(encoding='utf-8')}</script>"
     started = page.launch(
         theme=theme(),
         head=head,
