@@ -250,7 +250,7 @@ def rewrite(config: Path, *path: str, **values) -> None:
          'data_loader.args.max_tokens.text is "8", expected a whole number'),
         (("trainer",), {"verbosity": True}, "trainer.verbosity is true, expected a whole number"),
         (("experts",), {"modalities": "ocr"}, 'experts.modalities is "ocr", expected a list'),
-        (("experts",), {"text_feat": "word2vec"}, "unknown text_feat 'word2vec'; available: w2v"),
+        (("experts",), {"text_feat": "word2vec"}, "text_feats/word2vec.pkl is not there"),
         (("experts",), {"modalities": ["rgb.new.0"]},
          "data_loader.args.feat_aggregation says nothing of rgb.new.0; add it"),
         (("data_loader",), {"type": "Loader"}, "unknown data_loader.type 'Loader'; available: Ex"),
