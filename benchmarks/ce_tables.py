@@ -5,11 +5,13 @@
 
 Processes share one GPU, or the cores where there is none; each run is kept when it is whole, so the
 same command goes on where it broke off. Writes OUT/results.json with mean and standard deviation of
-every figure over seeds, and OUT/tables.md, which is printed too: tables shaped as in the papers,
-with the command of each row.
+every figure over seeds, OUT/tables.md, which is printed too: tables shaped as in the papers, with
+the command of each row, and OUT/measured.csv: the same as rows of the package's result tables.
 """
 
 import argparse
+import csv
+import io
 import multiprocessing
 import os
 import sys
@@ -35,10 +37,11 @@ from retrieval.training.expert_recipes import (
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 TASKS = {
     "t2v": "text to video",
-    "t2v qbnorm": "with QB-Norm",
+    "t2v qbnorm": "text to video, QB-Norm",
     "v2t": "video to text",
-    "v2t qbnorm": "with QB-Norm",
+    "v2t qbnorm": "video to text, QB-Norm",
 }
+HEADING = "Networks on expert features, the film library"  # of docs/results.md
 
 _library: Library  # of a worker
 
@@ -82,6 +85,8 @@ def main() -> None:
     text = tables(results)
     with replacing(args.out / "tables.md") as file:
         file.write(text.encode())
+    with replacing(args.out / "measured.csv") as file:
+        file.write(measured_rows(results).encode())
     print(text)
     print(f"{time.monotonic() - began:.0f} s in all, {len(failed)} runs failed")
     sys.exit(1 if failed else 0)
@@ -212,16 +217,15 @@ def tables(results: dict) -> str:
         if not there:
             continue
         lines += [f"### {title}", ""]
-        lines += ["| | task | " + " | ".join(COLUMNS) + " | parameters | command |"]
+        lines += ["| model | ranking | " + " | ".join(COLUMNS) + " | parameters | command |"]
         lines += ["|---|---|" + "--:|" * (len(COLUMNS) + 1) + "---|"]
         for label, name in there.items():
             row = results["recipes"][name]
+            ends = [f"{row['n_parameters']:,}", f"`train {name}`"]
             for task, told in TASKS.items():
-                first, *ends = [label, f"{row['n_parameters']:,}", f"`train {name}`"]
-                if task != "t2v":
-                    first, ends = "", ["", ""]
                 cells = [_cell(row[task][column]) for column in COLUMNS]
-                lines.append("| " + " | ".join([first, told, *cells, *ends]) + " |")
+                lines.append("| " + " | ".join([label, told, *cells, *ends]) + " |")
+                ends = ["", ""]
         shown = [results["recipes"][name] for name in there.values()]
         sizes = sorted({(row["n_test"], row["n_queries"], row["n_bank"]) for row in shown})
         told = (
@@ -230,6 +234,28 @@ def tables(results: dict) -> str:
         )
         lines += ["", "; ".join(told) + ".", ""]
     return "\n".join(lines)
+
+
+def measured_rows(results: dict) -> str:
+    """The tables as rows of retrieval/results/measured.csv."""
+    deviations = [f"{column}_std" for column in COLUMNS]
+    named = ("table", "method", "normaliser", "dataset", "split", "task")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*named, *COLUMNS, *deviations, "params", "command"])
+    for title, rows in TABLES.items():
+        for label, name in rows.items():
+            row = results["recipes"].get(name)
+            for task in TASKS if row else ():
+                direction, _, spec = task.partition(" ")
+                pairs = [row[task][column] for column in COLUMNS]
+                writer.writerow(
+                    [f"{HEADING}: {title}", label, "QB-Norm" if spec else "", "film library"]
+                    + [f"test, {row['n_test']:,} clips", direction]
+                    + [f"{pair[i]:.1f}" for i in (0, 1) for pair in pairs]
+                    + [f"{row['n_parameters']:,}", row["command"]]
+                )
+    return out.getvalue()
 
 
 def _cell(pair: tuple[float, float]) -> str:

@@ -1,5 +1,6 @@
 """Recipes: every row of the tables on a miniature of the film library, teachers, masks, tables."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -343,5 +344,11 @@ def test_the_tables_are_made_once_and_go_on(tmp_path, library):
     mean, std = results["recipes"]["animations-concat"]["t2v"]["R@10"]
     row = next(line for line in second.splitlines() if line.startswith("| Concat"))
     assert f"| {mean:.1f} ({std:.1f}) |" in row and "`train animations-concat`" in row
-    assert "| TeachText - CE | text to video" in second and "with QB-Norm" in second
+    assert "| TeachText - CE | video to text, QB-Norm | " in second
     assert (tmp_path / "tables.md").read_text().strip() in second
+    with open(tmp_path / "measured.csv", newline="") as file:
+        rows = [each for each in csv.DictReader(file) if each["method"] == "Concat"]
+    assert [(row["task"], row["normaliser"]) for row in rows] == [
+        (task, normaliser) for task in ("t2v", "v2t") for normaliser in ("", "QB-Norm")
+    ]
+    assert (rows[0]["R@10"], rows[0]["R@10_std"]) == (f"{mean:.1f}", f"{std:.1f}")

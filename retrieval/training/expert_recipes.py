@@ -130,6 +130,7 @@ TABLES: dict[str, dict[str, str]] = {
         "RGB": "animations-only-rgb",
         "Motion": "animations-only-motion",
         "Scene": "animations-only-scene",
+        "Audio, on clips that sound": "animations-audio",
         "OCR, on clips that show words": "animations-only-ocr",
         "Speech, on clips that signal": "animations-only-speech",
     },
