@@ -22,6 +22,7 @@ TASKS = {
     "t2i": "text to image",
     "i2t": "image to text",
     "t2a": "text to audio",
+    "a2t": "audio to text",
 }
 HERE = "measured"
 SOURCES = {  # key -> name, address

@@ -74,7 +74,15 @@ TEACHERS = ("animations-ce-letters", "animations-ce", "animations-ce-clip")
 # 1,500 clips teachers find all but the last twentieth within 12, so this leaves out few of 7,000.
 DENOISE = 30
 SHORT = {name.split(".")[0]: name for name in ALL}
-CUMULATIVE = ("scene", "motion", "rgb", "audio", "ocr", "speech")
+TITLES = {
+    "scene": "Scene",
+    "motion": "Motion",
+    "rgb": "RGB",
+    "audio": "Audio",
+    "ocr": "OCR",
+    "speech": "Speech",
+}
+CUMULATIVE = tuple(TITLES)
 
 
 def _only(*names: str) -> ExpertRecipe:
@@ -124,7 +132,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "Scene and one more expert": {
         "Scene": "animations-only-scene",
-        **{f"Scene + {name.capitalize()}": f"animations-scene-{name}" for name in CUMULATIVE[1:]},
+        **{f"Scene + {TITLES[name]}": f"animations-scene-{name}" for name in CUMULATIVE[1:]},
     },
     "One expert alone": {
         "RGB": "animations-only-rgb",
