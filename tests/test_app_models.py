@@ -309,6 +309,9 @@ def test_axe_finds_nothing_of_ours(visit, theme, gallery):
     page.evaluate("dark => document.body.classList.toggle('dark', dark)", theme == "dark")
     page.click(f"{CARD} [data-why]")
     page.wait_for_selector("#why .hl-experts")
+    # What an earlier test was told stays for ten seconds, in Gradio's own markup.
+    page.evaluate("document.querySelectorAll('.toast-close').forEach(each => each.click())")
+    page.wait_for_selector(".toast-header", state="detached")
     found = axe_findings(page, GRADIO_AXE)
     page.evaluate("document.body.classList.remove('dark')")
     assert found == {}

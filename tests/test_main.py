@@ -239,7 +239,9 @@ def test_bad_lists_are_one_line(tmp_path, capsys, rng):
         *index, "--queries-as", tmp_path / "q.npy"
     )
     assert "say where the gallery goes" in refused(capsys, "index", tmp_path)
-    assert "either a folder of videos or --embeddings" in refused(capsys, "index", "--out", "g")
+    assert "give either a folder of videos, --experts FEATURES or --embeddings FILE" in refused(
+        capsys, "index", "--out", "g"
+    )
     assert "holds no video files" in refused(capsys, "index", tmp_path, "--out", tmp_path / "g")
     assert "is not a folder" in refused(capsys, "index", tmp_path / "no", "--out", tmp_path / "g")
     (tmp_path / "mine").mkdir()

@@ -5,10 +5,13 @@ several experts side by side, then their weights, names them in `experts`, a tup
 their order; see `retrieval.spaces`.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Encoder(Protocol):
