@@ -27,7 +27,7 @@ from retrieval.similarity import (
 )
 
 PIECES = 8  # of an embedding array, each added up by one thread
-SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time
+SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time, at most
 
 
 def for_each_tile(
@@ -48,7 +48,8 @@ def for_each_tile(
     length = tiles.shape[0] if tiles.row_major else tiles.shape[1]
     tile = tiles.row_tile if tiles.row_major else tiles.column_tile
     n_tiles, n_threads = -(-length // tile), os.cpu_count() or 1
-    span = min(SPAN, -(-n_tiles // n_threads)) * tile
+    n_spans = n_threads * -(-n_tiles // (SPAN * n_threads))  # as many for every thread
+    span = -(-n_tiles // n_spans) * tile
 
     def work(start: int) -> None:
         within = slice(start, min(start + span, length))
