@@ -13,7 +13,13 @@ import numpy as np
 import torch
 
 from retrieval import statistics
-from retrieval.datasets.features import Features, read_dict, read_features, read_text_features
+from retrieval.datasets.features import (
+    Features,
+    read_dict,
+    read_features,
+    read_text_features,
+    sentence_of,
+)
 from retrieval.datasets.official import read_list
 from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists, text_files
 from retrieval.errors import ModelError, SettingsError
@@ -117,7 +123,7 @@ class Library:
         """Test clip -> its first captions, in words; none where the tree lacks them."""
         file = first_of(self.root, get_tree(recipe.dataset).captions)
         known = read_dict(file, self._lists(recipe)["test"]) if file.is_file() else {}
-        return lambda video: [[" ".join(each)] for each in known.get(video, ())[:n_captions]]
+        return lambda video: [[sentence_of(each)] for each in known.get(video, ())[:n_captions]]
 
     def _lists(self, recipe: ExpertRecipe) -> dict[str, list[str]]:
         train, val = split_lists(recipe.dataset, recipe.val)
@@ -306,11 +312,10 @@ def evaluate(
     by = state["config"].get("recipe", "an official config")
     if by != name:
         raise ModelError(f"{Path(resume).name} was trained by {by}, not by {name}; give that")
-    sims = tested(trained(resume).to(library.device), recipe, library)
+    sims = tested(trained(resume).to(library.device), recipe, library, with_bank)
     if out is not None:
-        write_sims(out, sims.test, sims.there, sims.bank if with_bank else None)
-    banks = (sims.bank, sims.videos) if with_bank else (None, None)
-    reports = reports_of(sims.test, sims.there, banks[0], name, normalisers, banks[1])
+        write_sims(out, sims.test, sims.there, sims.bank)
+    reports = reports_of(sims.test, sims.there, sims.bank, name, normalisers, sims.videos)
     if page is not None:
         _write_page(page, recipe, library, sims, reports, int(state["epoch"]))
     return reports
@@ -334,17 +339,21 @@ class Tested(NamedTuple):
 
     test: np.ndarray  # [n_videos * test_captions, n_videos]
     there: np.ndarray  # [n_videos, test_captions] whether there is such a caption
-    bank: np.ndarray  # [n_bank, n_videos] of the training captions, the querybank
-    videos: np.ndarray  # [n_videos * test_captions, n_train] of the training videos
+    bank: np.ndarray | None  # [n_bank, n_videos] of the training captions, the querybank
+    videos: np.ndarray | None  # [n_videos * test_captions, n_train] of the training videos
 
 
-def tested(model: CENet, recipe: ExpertRecipe, library: Library) -> Tested:
+def tested(model: CENet, recipe: ExpertRecipe, library: Library, with_bank: bool = True) -> Tested:
     """Compare test captions, test videos, and their querybanks: training captions and videos."""
-    test, train = library.clips(recipe, "test"), library.clips(recipe, "train")
+    test = library.clips(recipe, "test")
     captions, there = test.asked(recipe.test_captions)
+    sims = similarities(model, test, captions.ravel(), test)
+    if not with_bank:
+        return Tested(sims, there, None, None)
+    train = library.clips(recipe, "train")
     places, drawn = train.asked(recipe.settings.n_captions)
     return Tested(
-        similarities(model, test, captions.ravel(), test),
+        sims,
         there,
         similarities(model, train, places[drawn], test),
         similarities(model, test, captions.ravel(), train),

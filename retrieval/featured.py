@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrieval.datasets.features import read_dict, read_features
+from retrieval.datasets.features import read_dict, read_features, sentence_of
 from retrieval.datasets.official import read_list
 from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists
 from retrieval.encoders.trained import Reads, TrainedExperts
@@ -51,8 +51,7 @@ def items_of_tree(features: Path, reads: Reads) -> list[dict[str, Any]]:
     said = read_dict(file, videos) if file.is_file() else {}
     items = []
     for video in videos:
-        words = said.get(video) or ()
-        captions = [each if isinstance(each, str) else " ".join(map(str, each)) for each in words]
+        captions = [sentence_of(each) for each in said.get(video) or ()]
         items.append({"id": video, **({"captions": captions} if captions else {})})
         if captions:
             items[-1]["caption"] = captions[0]

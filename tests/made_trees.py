@@ -190,3 +190,14 @@ def make_tree(
             },
         },
     }
+
+
+def make_film_tree(folder: Path, n_train: int, n_val: int) -> Path:
+    """A made tree of the film library with its text features; validation clips are tested too."""
+    make_tree(folder, "Animations", "full-val", n_train=n_train, n_val=n_val)
+    root = folder / "Animations" / "structured-symlinks"
+    (root / "test_list_full.txt").write_text((root / "val_list_full.txt").read_text())
+    text = root / "aggregated_text_feats"
+    for name, like in (("words", "w2v"), ("letters", "w2v"), ("clip", "openai")):
+        (text / f"{name}.pkl").write_bytes((text / f"{like}.pkl").read_bytes())
+    return root

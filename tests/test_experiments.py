@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from made_trees import make_tree  # noqa: E402
+from made_trees import make_film_tree  # noqa: E402
 
 from retrieval import experiments  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
@@ -50,14 +50,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def library(tmp_path_factory) -> Library:
     """A made tree of 24 training and 9 validation clips; the test clips are those of validation."""
     folder = tmp_path_factory.mktemp("tree")
-    make_tree(folder, "Animations", "full-val", n_train=24, n_val=9)
-    root = folder / "Animations" / "structured-symlinks"
-    (root / "test_list_full.txt").write_text((root / "val_list_full.txt").read_text())
-    text = root / "aggregated_text_feats"
-    (text / "words.pkl").write_bytes((text / "w2v.pkl").read_bytes())
-    (text / "letters.pkl").write_bytes((text / "w2v.pkl").read_bytes())
-    (text / "clip.pkl").write_bytes((text / "openai.pkl").read_bytes())
-    return Library(root)
+    return Library(make_film_tree(folder, n_train=24, n_val=9))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from made_trees import WORDS, make_tree  # noqa: E402
+from made_trees import WORDS, make_film_tree, make_tree  # noqa: E402
 
 from retrieval import checkpoint  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
@@ -66,11 +66,7 @@ def save_words(folder: Path, dim: int, name: str = "words") -> Path:
 def library(tmp_path_factory) -> Library:
     """A made tree in the layout of the film library, with a live encoder of its words."""
     folder = tmp_path_factory.mktemp("tree")
-    make_tree(folder, "Animations", "full-val", n_train=3, n_val=9)
-    root = folder / "Animations" / "structured-symlinks"
-    (root / "test_list_full.txt").write_text((root / "val_list_full.txt").read_text())
-    text = root / "aggregated_text_feats"
-    (text / "words.pkl").write_bytes((text / "w2v.pkl").read_bytes())
+    root = make_film_tree(folder, n_train=3, n_val=9)
     save_words(root / "text_encoders", 7)
     return Library(root)
 

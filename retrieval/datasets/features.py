@@ -189,6 +189,11 @@ def read_dict(
     return value if only is None else {key: value[key] for key in only if key in value}
 
 
+def sentence_of(caption: "str | Sequence[Any]") -> str:
+    """A caption as text; data sets store it so, or as a list of words."""
+    return caption if isinstance(caption, str) else " ".join(map(str, caption))
+
+
 def _from_store(file: str, record: Record) -> dict[str, Any]:
     """An `ExpertStore`: rows of `store` by the places in `keymap`; those missing are NaN."""
     state = record.state if isinstance(record.state, dict) else {}

@@ -15,6 +15,7 @@ from retrieval.datasets.features import (
     read_dict,
     read_features,
     read_text_features,
+    sentence_of,
 )
 from retrieval.datasets.trees import (
     Tree,
@@ -179,10 +180,7 @@ class OfficialSet:
 
     def asked_captions(self, video: str) -> list[list[str]]:
         """What is said in each of `asked_text`, sentence by sentence; fused ones have several."""
-        told = [
-            each if isinstance(each, str) else " ".join(map(str, each))
-            for each in self.captions.get(video, ())
-        ]
+        told = [sentence_of(each) for each in self.captions.get(video, ())]
         if self.caption_index is not None:
             told = told[self.caption_index[video] :][:1]
         if self.reading.fuse_captions:

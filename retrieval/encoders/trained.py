@@ -28,7 +28,7 @@ from retrieval.encoders.tokens import TokenEncoder, load_tokens
 from retrieval.errors import ModelError, QueryError
 from retrieval.files import read_json, sha256_file, write_json
 from retrieval.formats import read_checkpoint
-from retrieval.models import CEConfig, CENet, Expert, build, from_official, load_weights
+from retrieval.models import CEConfig, CENet, build, from_official, load_weights
 from retrieval.models.trained import config_of
 from retrieval.spaces import WeightedExperts
 from retrieval.training.expert_clips import ExpertClips, caption_tokens, embed_videos
@@ -229,7 +229,7 @@ def read_run(path: Path) -> Run:
         config = config_of(path, state)
     if "recipe" in config:
         name = config["recipe"]
-        recipe, model = get_expert_recipe(name), _config(config["model"])
+        recipe, model = get_expert_recipe(name), CEConfig.from_plain(config["model"])
         tokens = {each.name: TOKENS_OF.get(each.name, 0) for each in model.experts}
         reads = Reads(recipe.dataset, recipe.test, {each: {} for each in model.names}, tokens)
         return Run(name, model, recipe.text, recipe.n_words, reads, weights)
@@ -278,7 +278,7 @@ def _loaded(settings: Path, _: int) -> TrainedExperts:
     folder = settings.parent
     about = read_json(settings)
     try:
-        config = _config(about["model"])
+        config = CEConfig.from_plain(about["model"])
         name, n_words, place = str(about["name"]), int(about["n_words"]), str(about["tokens"])
         reads = Reads(**about["reads"])
     except (KeyError, TypeError, ValueError) as error:
@@ -299,12 +299,6 @@ def _sum(folder: Path) -> str:
     """SHA-256 of a folder's files."""
     sums = [f"{file.name} {sha256_file(file)}" for file in sorted(folder.iterdir())]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()
-
-
-def _config(stored: dict[str, Any]) -> CEConfig:
-    """A network's config from its plain values."""
-    experts = tuple(Expert(**each) for each in stored["experts"])
-    return CEConfig(**{**stored, "experts": experts, "randomise": tuple(stored["randomise"])})
 
 
 def _plain(config: CEConfig) -> dict[str, Any]:

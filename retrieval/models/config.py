@@ -119,6 +119,12 @@ class CEConfig:
     manual_linear_init: bool = False  # Xavier-uniform weights, biases 0.01
     official_concat: bool = False  # zeros where the text is wider, as the released code gives
 
+    @classmethod
+    def from_plain(cls, stored: Mapping[str, Any]) -> "CEConfig":
+        """A config from what `dataclasses.asdict` made of it, whose tuples may be lists by now."""
+        experts = tuple(Expert(**each) for each in stored["experts"])
+        return cls(**{**stored, "experts": experts, "randomise": tuple(stored["randomise"])})
+
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.experts, key=lambda expert: expert.name))
         object.__setattr__(self, "experts", ordered)

@@ -21,7 +21,7 @@ from retrieval.errors import ModelError, SettingsError
 from retrieval.files import write_json, write_jsonl
 from retrieval.losses import distillation, max_margin_ranking
 from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
-from retrieval.models import CEConfig, CENet, Expert, MNNet, MNNetConfig, build, load_weights
+from retrieval.models import CEConfig, CENet, MNNet, MNNetConfig, build, load_weights
 from retrieval.models.trained import Trained
 from retrieval.training.events import Events
 from retrieval.training.expert_clips import ExpertClips, similarities
@@ -599,10 +599,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def trained(path: Path) -> CENet:
     """The network of a run's checkpoint, with its weights, on the CPU; for clips looked at once."""
     state = read_checkpoint(path)
-    stored = dict(state["config"]["model"])
-    stored["experts"] = tuple(Expert(**each) for each in stored["experts"])
-    stored["randomise"] = tuple(stored["randomise"])
-    model = build(CEConfig(**stored))
+    model = build(CEConfig.from_plain(state["config"]["model"]))
     load_weights(model, state["state_dict"])
     model.checks_input = False
     return model.eval()
