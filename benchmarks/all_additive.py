@@ -24,9 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, fit_all
-from retrieval.rows import ProductRows
-from retrieval.scoring import Truth, score_all
 from retrieval.similarity import Block, SimTiles, unit_rows
+from retrieval.streaming.rows import ProductRows
+from retrieval.streaming.scoring import Truth, score_all
 
 
 class CountedTiles(SimTiles):

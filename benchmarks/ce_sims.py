@@ -20,8 +20,8 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from retrieval.expert_tiles import ExpertTiles
 from retrieval.formats import open_matrix
+from retrieval.streaming.expert_tiles import ExpertTiles
 
 N_EXPERTS, DIM, GAPS = 9, 768, 4
 

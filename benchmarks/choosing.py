@@ -2,7 +2,7 @@
 
     python benchmarks/choosing.py
 
-As `halves.py`, with `retrieval.choosing.choose` in every split: it sees the similarities of the
+As `halves.py`, with `choosing.choose` in every split: it sees the similarities of the
 bank's half and nothing else, above all no query and no label. Prints its gain beside that of
 QB-Norm at the paper's beta, how often it came to which verdict, and what it chose most. The
 controls come from random networks: there it should say that normalising makes no difference.
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks.halves import halves, parse_arguments, recall, report, tasks
-from retrieval.choosing import Choice, choose
+from retrieval.advice.choosing import Choice, choose
 from retrieval.normalisers import Bias, get_normaliser, parse_spec
 
 

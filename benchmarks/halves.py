@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY))
 from retrieval.metrics import summarise, t2v_ranks
 from retrieval.normalisers import Bias, get_normaliser
 from retrieval.similarity import SimTiles, unit_rows
-from retrieval.tiles import mean_std
+from retrieval.streaming.tiles import mean_std
 
 FEATURES = {
     "coco500_clip_vitb16": ("features_clip.npy", "features_clip_random.npy"),

@@ -24,7 +24,7 @@ from retrieval.engine import Engine, Settings
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.places import best_of
 from retrieval.querybank import Querybank
-from retrieval.rows import ProductRows
+from retrieval.streaming.rows import ProductRows
 
 
 def random_unit_rows(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval import hubness, metrics, statistics, verdicts
-from retrieval.checks import Finding, check_matrices, check_shapes
+from retrieval import hubness, metrics, statistics
+from retrieval.advice import verdicts
+from retrieval.advice.checks import Finding, check_matrices, check_shapes
+from retrieval.advice.runnable import by_spec, check_width, runnable
 from retrieval.errors import QueryError, SettingsError
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec
-from retrieval.report import LeftOut, Report, Row
-from retrieval.rows import Progress, Rows, as_rows, without_padding
-from retrieval.runnable import by_spec, check_width, runnable
-from retrieval.scoring import HUBNESS_AT, Seen, Truth, score_all, score_other
+from retrieval.reports.report import LeftOut, Report, Row
 from retrieval.similarity import Tiles
+from retrieval.streaming.rows import Progress, Rows, as_rows, without_padding
+from retrieval.streaming.scoring import HUBNESS_AT, Seen, Truth, score_all, score_other
 
 if TYPE_CHECKING:
     from retrieval.answers import Settings

@@ -26,7 +26,7 @@ from retrieval.errors import ModelError, SettingsError
 from retrieval.evaluation import Report, evaluate_matrices
 from retrieval.files import read_json, write_json, write_npy
 from retrieval.models import CEConfig, CENet
-from retrieval.ranking_page import PageSettings, write_page
+from retrieval.reports.ranking_page import PageSettings, write_page
 from retrieval.training.distilling import denoising_mask, taught_by
 from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors, similarities
 from retrieval.training.expert_recipes import (

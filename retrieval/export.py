@@ -29,7 +29,7 @@ from retrieval.cards import (
 from retrieval.gallery import Item
 
 if TYPE_CHECKING:
-    from retrieval.ranking_page import RankingPage, Shown, Spread
+    from retrieval.reports.ranking_page import RankingPage, Shown, Spread
 
 STYLE = Path(__file__).resolve().parents[1] / "assets" / "style.css"
 COLUMNS = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
+from retrieval.advice.sweeps import Sweep
 from retrieval.answers import Curve, HubnessReport
-from retrieval.sweeps import Sweep
 
 LEFT_COLOUR, RIGHT_COLOUR = "#8a94a6", "#5b6ee1"  # raw similarity; the normalised ranking
 UP_COLOUR, DOWN_COLOUR = "#2a9d74", "#d0505c"

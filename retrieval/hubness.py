@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.similarity import Tiles, as_tiles, check_k
-from retrieval.tiles import TopK, for_each_tile
+from retrieval.streaming.tiles import TopK, for_each_tile
 
 HUB_SIZE = 2  # a hub is retrieved at least this many times the mean, and at least this often
 

@@ -25,9 +25,9 @@ from retrieval.errors import FileError, RetrievalError
 if TYPE_CHECKING:
     import numpy as np
 
+    from retrieval.advice.sweeps import Sweep
     from retrieval.formats import Limits
-    from retrieval.report import Report
-    from retrieval.sweeps import Sweep
+    from retrieval.reports.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -99,11 +99,11 @@ def examine(question: Question, folder: Path, say: Say, limits: Limits | None = 
     Raises:
         RetrievalError, ValueError, FileNotFoundError: what is wrong, in a sentence.
     """
+    from retrieval.advice.sweeps import sweep
     from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import VISITORS, only_array, open_matrix, whole_numbers
     from retrieval.normalisers import Evidence, get_normaliser
-    from retrieval.rows import WatchedTiles, as_rows, without_padding
-    from retrieval.sweeps import sweep
+    from retrieval.streaming.rows import WatchedTiles, as_rows, without_padding
 
     limits = limits or VISITORS
     say("Opening the files", 0, 0)
@@ -157,7 +157,7 @@ def _wanted_curves(
     scale_free: float, beta: float | None, n_bank: int
 ) -> list[tuple[str, float | None]]:
     """What `sweeps.sweep` is asked, and the beta that QB-Norm has there."""
-    from retrieval.official import BETA
+    from retrieval.reports.published_script import BETA
 
     betas = [*(f"{scale_free * factor:.3g}" for factor in BETAS), str(BETA)]
     sizes = map(str, (*BANK_SIZES, n_bank))
@@ -170,7 +170,8 @@ def _write(report: Report, folder: Path) -> None:
 
     import numpy as np
 
-    from retrieval import files, runs
+    from retrieval import files
+    from retrieval.reports import runs
 
     files.write_json(folder / FILES["json"], report.to_dict())
     runs.write_ranks(folder / FILES["csv"], report)
@@ -197,7 +198,7 @@ def _write(report: Report, folder: Path) -> None:
 
 def _chosen(bank: Any) -> list[str]:
     """The advice of the bank alone and what it rests on, or why it gives none."""
-    from retrieval.choosing import choice_lines, choose
+    from retrieval.advice.choosing import choice_lines, choose
 
     try:
         return choice_lines(choose(bank))
@@ -336,8 +337,8 @@ class Examination:
                 yield json.loads(line)
 
     def _report(self, value: dict[str, Any]) -> MatrixReport:
+        from retrieval.advice.sweeps import Sweep
         from retrieval.formats import open_arrays
-        from retrieval.sweeps import Sweep
 
         arrays = {name: each.read() for name, each in open_arrays(self.folder / ARRAYS).items()}
         (self.folder / ARRAYS).unlink()

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.normalisers.base import Bias
 from retrieval.similarity import as_sims, top_k
-from retrieval.tiles import for_each_band
+from retrieval.streaming import parallel
+from retrieval.streaming.tiles import for_each_band
 
 RECALL_AT = (1, 5, 10, 50)
 

@@ -2,7 +2,7 @@
 
 A bank matrix of 60,000 captions x 1,000,000 videos would be 240 GB, so nothing here asks for a
 whole one: `SimTiles` makes it tile by tile from two embedding arrays, and `as_tiles` cuts a plain
-matrix the same way. What is gathered from tiles is in `tiles.py`.
+matrix the same way. What is gathered from tiles is in `streaming`.
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.errors import SettingsError
+from retrieval.streaming import parallel
 
 Block = tuple[slice, slice, np.ndarray]  # rows, columns, the similarities there
 CHUNK = 16384  # rows of an embedding array that are looked at together

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from retrieval.expert_tiles import ExpertTiles
-from retrieval.rows import ProductRows, Rows, WeightedRows, precise
 from retrieval.similarity import SimTiles, Tiles, unit_rows
+from retrieval.streaming.expert_tiles import ExpertTiles
+from retrieval.streaming.rows import ProductRows, Rows, WeightedRows, precise
 
 
 class Space(Protocol):

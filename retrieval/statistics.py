@@ -10,9 +10,9 @@ from threading import Lock
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.metrics import RECALL_AT
-from retrieval.tiles import one_blas_thread
+from retrieval.streaming import parallel
+from retrieval.streaming.tiles import one_blas_thread
 
 N_RESAMPLES = 1000
 LEVEL = 0.95  # share of the resamples that an interval holds

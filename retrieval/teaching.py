@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from retrieval import checkpoint
-from retrieval.configs import load_config
 from retrieval.datasets.features import PICKLES
 from retrieval.datasets.official import open_official
 from retrieval.errors import ModelError, SettingsError
 from retrieval.experiments import Library
 from retrieval.formats import open_matrix
 from retrieval.models import CENet, build, from_official, load_weights
-from retrieval.official_runs import expert_dims
-from retrieval.scoring import Truth, score_all
+from retrieval.official.configs import load_config
+from retrieval.official.runs import expert_dims
+from retrieval.streaming.scoring import Truth, score_all
 from retrieval.training import expert_clips
 from retrieval.training.distilling import caption_ranks, check_teaches, taught_by
 from retrieval.training.expert_clips import ExpertClips

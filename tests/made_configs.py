@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from made_trees import WORDS, write_hickle
 
-from retrieval.configs import load_config, merged
 from retrieval.datasets.trees import expert_files, get_tree, split_lists, text_files
 from retrieval.models import from_official
 from retrieval.models.config import TEXT_DIMS
+from retrieval.official.configs import load_config, merged
 
 INST, RGB, SCENE = "imagenet.resnext101_32x48d.0", "imagenet.senet154.0", "scene.densenet161.0"
 FLOW, R2P1D, KINETICS = "i3d.i3d.0", "r2p1d.r2p1d-ig65m.0", "r2p1d.r2p1d-ig65m-kinetics.0"

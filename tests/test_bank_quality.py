@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from retrieval.bank_quality import bank_quality, match_skewness, spearman
+from retrieval.advice.bank_quality import bank_quality, match_skewness, spearman
 from retrieval.similarity import MatrixTiles, SimTiles, unit_rows
 
 

@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval import challenge
 from retrieval.__main__ import main
-from retrieval.challenge import EXPECTED, PHASES, pack, read_predictions, recalls, write_predictions
 from retrieval.errors import FileError, SettingsError
 from retrieval.metrics import summarise, t2v_ranks
+from retrieval.official import challenge
+from retrieval.official.challenge import (
+    EXPECTED,
+    PHASES,
+    pack,
+    read_predictions,
+    recalls,
+    write_predictions,
+)
 
 NAME = "LSMDC-public_server_test-predictions.csv"
 

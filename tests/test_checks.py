@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from retrieval.checks import NOTE, WARNING, check_matrices, check_shapes
+from retrieval.advice.checks import NOTE, WARNING, check_matrices, check_shapes
 from retrieval.evaluation import evaluate_matrices
 from retrieval.formats import open_matrix
-from retrieval.rows import KeptColumns, MatrixRows, ProductRows
 from retrieval.similarity import MatrixTiles, SimTiles, unit_rows
+from retrieval.streaming.rows import KeptColumns, MatrixRows, ProductRows
 
 CAPTIONS = 2  # per video
 

@@ -7,11 +7,11 @@ import pytest
 
 from benchmarks.choosing import measure
 from benchmarks.halves import recall
-from retrieval.choosing import VERDICTS, candidates, choose, judge
+from retrieval.advice.choosing import VERDICTS, candidates, choose, judge
 from retrieval.errors import SettingsError
 from retrieval.normalisers import fit_all, parse_spec, spec_of
-from retrieval.sampling import sample_rows
 from retrieval.similarity import SimTiles, unit_rows
+from retrieval.streaming.sampling import sample_rows
 from tests.test_bank_quality import themed
 
 
@@ -103,9 +103,9 @@ def test_large_banks_are_sampled_and_a_mean_over_neighbours_keeps_its_share(rng,
         seen.append((sims.shape, normalisers[-1].neighbours))
         return fit_all(normalisers, sims)
 
-    monkeypatch.setattr("retrieval.choosing.sample_rows", partial(sample_rows, most=100))
-    monkeypatch.setattr("retrieval.choosing.MOST_ITEMS", 20)
-    monkeypatch.setattr("retrieval.choosing.fit_all", fit_and_note)
+    monkeypatch.setattr("retrieval.advice.choosing.sample_rows", partial(sample_rows, most=100))
+    monkeypatch.setattr("retrieval.advice.choosing.MOST_ITEMS", 20)
+    monkeypatch.setattr("retrieval.advice.choosing.fit_all", fit_and_note)
     captions, items = themed(rng, 800, 60)
     choose(SimTiles(captions, items), tried=["csls:neighbours=40"])
     assert set(seen) == {((50, 20), 5)}

@@ -3,10 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from retrieval.columns import ColumnMean, ColumnMoments, ColumnTop, LogSumExp, PairSums, strips
 from retrieval.normalisers.normal import normal_cdf
 from retrieval.similarity import MatrixTiles, SimTiles
-from retrieval.tiles import for_each_tile
+from retrieval.streaming.columns import (
+    ColumnMean,
+    ColumnMoments,
+    ColumnTop,
+    LogSumExp,
+    PairSums,
+    strips,
+)
+from retrieval.streaming.tiles import for_each_tile
 
 
 def gathered(rng, sims, make, n_orders=4):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.configs import check_config, load_config, merged, set_value
 from retrieval.errors import SettingsError
+from retrieval.official.configs import check_config, load_config, merged, set_value
 
 
 def write(folder: Path, name: str, **content) -> Path:

@@ -155,7 +155,7 @@ def test_large_galleries_are_answered_like_small_ones(rng, monkeypatch, right):
     settings = Settings(right=right, beta=0.5, top=7, strength=0.75)
     answers = []
     for bound in (emb.size - 1, emb.size):
-        monkeypatch.setattr("retrieval.rows.FLOAT64_CELLS", bound)
+        monkeypatch.setattr("retrieval.streaming.rows.FLOAT64_CELLS", bound)
         engine = Engine(gallery, bank)
         answers.append([engine.rank(query_id=name, settings=settings).to_dict() for name in names])
         assert engine._items.dtype == (np.float32 if bound < emb.size else np.float64)
@@ -399,7 +399,7 @@ def test_a_large_matrix_of_queries_is_not_held_whole(engine, monkeypatch):
 
 
 def test_single_precision_galleries_answer_alike(engine, monkeypatch):
-    monkeypatch.setattr("retrieval.rows.FLOAT64_CELLS", 0)
+    monkeypatch.setattr("retrieval.streaming.rows.FLOAT64_CELLS", 0)
     single = Engine(engine.gallery, engine.bank)
     one, two = (e.rank(query_id="q2", settings=Settings(top=30)) for e in (engine, single))
     for a, b in zip(one.rankings[1].results, two.rankings[1].results, strict=True):

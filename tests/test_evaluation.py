@@ -7,7 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from retrieval import metrics, runnable
+from retrieval import metrics
+from retrieval.advice import runnable
+from retrieval.advice.verdicts import outcome_of
 from retrieval.engine import Engine, Settings
 from retrieval.errors import GalleryError, QueryError, SettingsError
 from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
@@ -16,10 +18,9 @@ from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.hubness import k_occurrence, k_skewness
 from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, normalise
 from retrieval.querybank import Querybank
-from retrieval.rows import WatchedTiles
 from retrieval.similarity import MatrixTiles, SimTiles
 from retrieval.statistics import PairedTest
-from retrieval.verdicts import outcome_of
+from retrieval.streaming.rows import WatchedTiles
 from tests.fakes import FakeEncoder, make_bank, make_gallery
 from tests.reference import qbnorm_by_definition, t2v_rank_by_definition, v2t_rank_by_definition
 
@@ -214,7 +215,7 @@ def test_slices_embeddings_and_whole_matrices_give_one_report(rng, monkeypatch):
     queries, items, bank = (unit(rng.standard_normal((n, 6)) + 0.5) for n in (40, 20, 30))
     names = ("qbnorm", "csls", "gc", "mp_gauss", "mp_empirical", "dsl")
     whole = evaluate_matrices(queries @ items.T, bank @ items.T, normalisers=names)
-    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 7 * 20)
+    monkeypatch.setattr("retrieval.streaming.rows.CHUNK_CELLS", 7 * 20)
     told = []
     report = evaluate_matrices(
         SimTiles(queries, items),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from retrieval.expert_tiles import ExpertTiles
 from retrieval.formats import open_matrix
 from retrieval.normalisers import get_normaliser
-from retrieval.tiles import for_each_tile
+from retrieval.streaming.expert_tiles import ExpertTiles
+from retrieval.streaming.tiles import for_each_tile
 
 N, N_VIDEOS, DIMS = 23, 7, (3, 5, 2)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-import retrieval.downloads
 from retrieval.__main__ import main
-from retrieval.datasets.archives import (
+from retrieval.errors import FetchError, FileError, SettingsError
+from retrieval.fetching import downloads
+from retrieval.fetching.archives import (
     ARCHIVES,
     CE,
     TEACHTEXT,
@@ -28,9 +29,8 @@ from retrieval.datasets.archives import (
     find_archive,
     find_experiment,
 )
-from retrieval.downloads import Patience, download, only_one
-from retrieval.errors import FetchError, FileError, SettingsError
-from retrieval.unpacking import Bounds, unpack
+from retrieval.fetching.downloads import Patience, download, only_one
+from retrieval.fetching.unpacking import Bounds, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "msvd-sims.tar.gz"  # no sum is published for it
@@ -113,7 +113,7 @@ def no_proxy(monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(retrieval.downloads, "Patience", lambda: QUICK)
+    monkeypatch.setattr(downloads, "Patience", lambda: QUICK)
     server = Server()
     yield server
     server.close()
@@ -461,9 +461,9 @@ def test_an_archive_by_hand_needs_no_server_and_stays(tmp_path, capsys):
 
 def test_a_full_disk_is_told_before_the_download(server, tmp_path, capsys, monkeypatch):
     server.files[f"/{NAME}"] = GOOD
-    usage = retrieval.downloads.shutil.disk_usage(tmp_path)
+    usage = downloads.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(
-        retrieval.downloads.shutil, "disk_usage", lambda _: usage._replace(free=len(GOOD) - 1)
+        downloads.shutil, "disk_usage", lambda _: usage._replace(free=len(GOOD) - 1)
     )
     assert "are free; make room" in refused_fetch(capsys, server, tmp_path)
 
@@ -716,7 +716,7 @@ def test_a_data_folder_that_is_a_link_to_a_larger_disk_is_fine(tmp_path):
 
 
 def test_a_full_disk_is_told_before_a_member_is_written(tmp_path, monkeypatch):
-    usage = retrieval.downloads.shutil.disk_usage(tmp_path)
+    usage = downloads.shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(FileError, match="are free; make room"):
         unpacked(tmp_path, GOOD)

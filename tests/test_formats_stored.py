@@ -6,7 +6,7 @@ import pytest
 from retrieval.errors import FileError
 from retrieval.formats import open_arrays, open_matrix, source
 from retrieval.similarity import MatrixTiles
-from retrieval.tiles import mean_std
+from retrieval.streaming.tiles import mean_std
 
 DTYPES = ["<f4", ">f4", "<f8", ">f8", "<f2", ">f2", "i1", "<i4", ">i8", "<u2", "?"]
 

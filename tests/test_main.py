@@ -10,7 +10,7 @@ import pytest
 
 import retrieval.encoders
 from retrieval.__main__ import COMMANDS, main
-from retrieval.choosing import choose
+from retrieval.advice.choosing import choose
 from retrieval.engine import Engine, Settings
 from retrieval.gallery import open_gallery
 from retrieval.querybank import open_querybank

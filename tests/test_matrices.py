@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from retrieval import matrices
-from retrieval.choosing import choice_lines, choose
+from retrieval.advice.choosing import choice_lines, choose
+from retrieval.advice.sweeps import Sweep
 from retrieval.errors import FileError
 from retrieval.evaluation import evaluate_matrices
 from retrieval.formats import Limits, open_matrix
 from retrieval.matrices import Cancelled, Examination, Question, examine
-from retrieval.sweeps import Sweep
 
 N_QUERIES, N_ITEMS, N_BANK = 45, 45, 60
 

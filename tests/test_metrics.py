@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from retrieval import parallel
 from retrieval.errors import SettingsError
 from retrieval.metrics import (
     RankCounts,
@@ -13,6 +12,7 @@ from retrieval.metrics import (
 )
 from retrieval.normalisers import get_normaliser
 from retrieval.similarity import top_k
+from retrieval.streaming import parallel
 from tests.reference import (
     summary_by_definition,
     t2v_rank_by_definition,

@@ -16,7 +16,7 @@ from retrieval.normalisers import NORMALISERS
 from tests.reference import qbnorm_by_definition
 from tests.test_evaluation import BANK_SIMS, SIMS
 from tests.test_main import refused
-from tests.test_official_lines import EXAMPLE, published
+from tests.test_published_script import EXAMPLE, published
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ from retrieval.normalisers import (
     title_of,
 )
 from retrieval.similarity import SimTiles, unit_rows
-from retrieval.tiles import mean_std
+from retrieval.streaming.tiles import mean_std
 from tests.reference import (
     activation_set_by_definition,
     inverted_softmax_by_definition,

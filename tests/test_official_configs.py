@@ -18,9 +18,9 @@ pytest.importorskip("h5py")
 from made_configs import FLOW, RGB, RUNS, SMALL, captions_of, made_run  # noqa: E402
 
 from retrieval.__main__ import main  # noqa: E402
-from retrieval.configs import load_config  # noqa: E402
 from retrieval.datasets.trees import expert_files, get_tree, text_files  # noqa: E402
 from retrieval.experiments import RESULT  # noqa: E402
+from retrieval.official.configs import load_config  # noqa: E402
 from retrieval.training.experts_trainer import BEST, LAST, LOG  # noqa: E402
 
 torch.set_num_threads(1)

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 
 from made_trees import SPLITS, make_tree  # noqa: E402
 
-from retrieval import official_runs  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.experiments import RESULT  # noqa: E402
 from retrieval.files import write_pickle  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
 from retrieval.models import config as model_config  # noqa: E402
+from retrieval.official import runs  # noqa: E402
 from retrieval.training.experts_trainer import BEST  # noqa: E402
 
 torch.set_num_threads(1)
@@ -122,7 +122,7 @@ def test_teachers_and_masks_of_a_config_are_used(tmp_path):
     plain = {key: value for key, value in config.items() if key not in more}
     losses = {}
     for kind, each in (("taught", config), ("plain", plain)):
-        official_runs.train(each, 0, tmp_path / kind, epochs=1, keep_sims=False)
+        runs.train(each, 0, tmp_path / kind, epochs=1, keep_sims=False)
         log = (tmp_path / kind / "log.jsonl").read_text().splitlines()
         losses[kind] = json.loads(log[0])["loss"]
     assert losses["taught"] > losses["plain"]
@@ -134,7 +134,7 @@ def test_masks_of_fused_captions_leave_nothing_out(tmp_path):
     )
     masks = {f"video{i}": np.zeros(3) for i in range(6)}  # the released loader never looks
     write_pickle(tmp_path / "DiDeMo" / "structured-symlinks" / "masks.pkl", masks)
-    found = official_runs.train(config, 0, tmp_path / "out", epochs=1, keep_sims=False)
+    found = runs.train(config, 0, tmp_path / "out", epochs=1, keep_sims=False)
     assert found["epoch"] == 1
 
 
@@ -161,11 +161,11 @@ def test_a_run_goes_on_from_a_checkpoint(tmp_path, capsys):
 
 
 def test_runs_are_named_after_folder_stem_and_changes():
-    name = official_runs.experiment_name(
+    name = runs.experiment_name(
         Path("configs/msrvtt/train-full-ce.json"), "experts.ce_shared_dim@512+trainer.epochs@3"
     )
     assert name == "msrvtt-train-full-ce-experts-ce_shared_dim-512-trainer-epochs-3"
-    name = official_runs.experiment_name(
+    name = runs.experiment_name(
         Path("configs/msvd/c.json"), "data_loader.args.feat_aggregation.i3d_.i3d_.0.stride@1,2"
     )
     assert name == "msvd-c-i3d--i3d--0-stride-1--2"

@@ -12,8 +12,8 @@ from retrieval.__main__ import main
 from retrieval.errors import SettingsError
 from retrieval.evaluation import evaluate_matrices
 from retrieval.metrics import t2v_ranks
-from retrieval.ranking_page import BANDS, PageSettings, page_folder, sample, source_folder
-from retrieval.ranking_page import write_page as write
+from retrieval.reports.ranking_page import BANDS, PageSettings, page_folder, sample, source_folder
+from retrieval.reports.ranking_page import write_page as write
 from tests.page import EVIL, axe_findings
 
 N_VIDEOS, N_COLUMNS, N_BANK = 12, 3, 40
@@ -303,8 +303,8 @@ def test_pages_while_training_are_of_their_epochs(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from test_official_runs import made_config
 
-    from retrieval import official_runs
     from retrieval.models import config as model_config
+    from retrieval.official import runs
 
     monkeypatch.setitem(model_config.TEXT_DIMS, "openai", 7)
     config = json.loads(made_config(tmp_path, "MSRVTT", "full-val").read_text())
@@ -314,7 +314,7 @@ def test_pages_while_training_are_of_their_epochs(tmp_path, monkeypatch):
     def watched(*args) -> None:
         written.append(args[-1])
 
-    monkeypatch.setattr(official_runs, "write_page", watched)
-    official_runs.train(config, 0, tmp_path / "run", epochs=5, page=page, keep_sims=False)
+    monkeypatch.setattr(runs, "write_page", watched)
+    runs.train(config, 0, tmp_path / "run", epochs=5, page=page, keep_sims=False)
     best = json.loads((tmp_path / "run" / "result.json").read_text())["epoch"]
     assert written == [2, 4, best]

@@ -91,13 +91,18 @@ def test_the_commands_for_any_matrix_run_as_they_stand(tmp_path, monkeypatch, ca
 
 def test_the_tree_names_what_is_there():
     tree = README.split("## What is where")[1].split("```")[1]
-    named = set()
+    named: dict[Path, set[str]] = {}  # of a folder whose parts have lines of their own
+    folders = [ROOT]
     for line in tree.strip("\n").splitlines():
-        names = re.split(r"\s{2,}", line.strip())[0].split(", ")
-        for name in names:
-            known = ROOT / ("retrieval" if line.startswith("  ") else "") / name
+        depth = (len(line) - len(line.lstrip())) // 2
+        for name in re.split(r"\s{2,}", line.strip())[0].split(", "):
+            known = folders[depth] / name
             assert known.exists(), f"{name} is in the README's tree, but not there"
-            named.add(known.name)
-    top = {path.name for path in (ROOT / "retrieval").iterdir()} - {"__init__.py", "__pycache__"}
-    hidden = {"__main__.py", "datasets", "results"}  # told of elsewhere, or by their parts
-    assert top - named <= hidden, f"not in the README's tree: {top - named - hidden}"
+            named.setdefault(folders[depth], set()).add(known.name)
+        folders[depth + 1 :] = [known]
+    hidden = {"__init__.py", "__pycache__"}
+    hidden |= {"__main__.py", "datasets", "results"}  # told of elsewhere, or by their parts
+    for folder in named.keys() - {ROOT}:
+        missing = {path.name for path in folder.iterdir() if path.suffix != ".csv"}
+        missing -= named[folder] | hidden
+        assert not missing, f"not in the README's tree below {folder.name}: {missing}"

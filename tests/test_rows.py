@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.normalisers import parse_spec
-from retrieval.rows import KeptColumns, MatrixRows, ProductRows, as_rows, chunks
 from retrieval.similarity import MatrixTiles, SimTiles
+from retrieval.streaming.rows import KeptColumns, MatrixRows, ProductRows, as_rows, chunks
 
 
 @pytest.mark.parametrize("row_major", [True, False])
@@ -39,7 +39,7 @@ def test_tiles_without_some_columns_are_those_of_the_matrix_without_them(rng, ro
 
 
 def test_what_is_not_asked_is_not_handed_out(rng, monkeypatch):
-    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 4 * 3)
+    monkeypatch.setattr("retrieval.streaming.rows.CHUNK_CELLS", 4 * 3)
     sims = rng.standard_normal((20, 3))
     queries = np.array([0, 1, 2, 3, 5, 11, 12, 19])
     got = list(chunks(MatrixRows(sims), queries))

@@ -7,8 +7,8 @@ import pytest
 
 from retrieval.evaluation import evaluate_matrices
 from retrieval.normalisers import Evidence, normalise
-from retrieval.rows import MatrixRows
-from retrieval.runs import RUN_DEPTH, write_qrels, write_ranks, write_run, write_scores
+from retrieval.reports.runs import RUN_DEPTH, write_qrels, write_ranks, write_run, write_scores
+from retrieval.streaming.rows import MatrixRows
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_ranks_are_written_with_their_changes(matrices, tmp_path):
 
 @pytest.mark.parametrize("direction", ["t2v", "v2t"])
 def test_scores_are_whole_matrices_without_padding(matrices, tmp_path, direction, monkeypatch):
-    monkeypatch.setattr("retrieval.rows.CHUNK_CELLS", 30)
+    monkeypatch.setattr("retrieval.streaming.rows.CHUNK_CELLS", 30)
     sims, bank_sims, mask = matrices
     if direction == "v2t":
         sims, bank_sims = sims.T, np.tile(bank_sims, (1, 3))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from retrieval.sampling import pick, sample_rows, take_rows
 from retrieval.similarity import MatrixTiles, SimTiles
+from retrieval.streaming.sampling import pick, sample_rows, take_rows
 
 
 class ForeignTiles:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.scoring import Truth
+from retrieval.streaming.scoring import Truth
 
 
 def test_captions_of_a_video_are_filled_up(rng):

@@ -7,7 +7,7 @@ import pytest
 
 from retrieval.errors import SettingsError
 from retrieval.evaluation import evaluate_matrices
-from retrieval.seeds import over_seeds
+from retrieval.reports.seeds import over_seeds
 from retrieval.statistics import paired_test
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from retrieval.__main__ import main
-from retrieval.choosing import choice_lines, choose
+from retrieval.advice.choosing import choice_lines, choose
 from retrieval.commands.bias import SUFFIXES
 from retrieval.folding import Folding
 from retrieval.gallery import open_gallery

@@ -11,7 +11,7 @@ from retrieval.similarity import (
     top_k,
     unit_rows,
 )
-from retrieval.tiles import for_each_tile, mean_std
+from retrieval.streaming.tiles import for_each_tile, mean_std
 
 
 def test_unit_rows_have_length_one_and_keep_their_direction(rng):

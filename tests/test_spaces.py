@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from retrieval.__main__ import main
+from retrieval.advice.choosing import choose
 from retrieval.answers import Settings, expert_title
-from retrieval.choosing import choose
 from retrieval.commands import choose_for
 from retrieval.engine import Engine
 from retrieval.evaluation import evaluate

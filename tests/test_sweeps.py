@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from retrieval.__main__ import main
+from retrieval.advice.sweeps import Sweep, parse_sweep, sweep, tune
 from retrieval.errors import SettingsError
 from retrieval.evaluation import evaluate_matrices
 from retrieval.normalisers import parse_spec
-from retrieval.sweeps import Sweep, parse_sweep, sweep, tune
 from tests.test_checks import CAPTIONS, world
 from tests.test_main import refused
 

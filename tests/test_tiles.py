@@ -3,9 +3,9 @@ import threading
 import numpy as np
 import pytest
 
-from retrieval import tiles as tiles_module
 from retrieval.similarity import MatrixTiles, SimTiles, top_k
-from retrieval.tiles import LogMeanExp, Moments, TopK, for_each_tile, one_blas_thread
+from retrieval.streaming import tiles as tiles_module
+from retrieval.streaming.tiles import LogMeanExp, Moments, TopK, for_each_tile, one_blas_thread
 from tests.reference import log_mean_exp_by_definition
 
 

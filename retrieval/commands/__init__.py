@@ -7,7 +7,7 @@ from retrieval.encoders import ENCODERS
 from retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
-    from retrieval.choosing import Choice
+    from retrieval.advice.choosing import Choice
     from retrieval.gallery import Gallery
     from retrieval.querybank import Querybank
 
@@ -49,7 +49,7 @@ def choose_for(
     gallery: "Gallery", bank: "Querybank | None", bank_size: int | None, direction: str = "t2v"
 ) -> "Choice":
     """A choice by the bank alone."""
-    from retrieval.choosing import choose
+    from retrieval.advice.choosing import choose
 
     if bank is None:
         raise SettingsError("--choose needs a querybank; make one with `python -m retrieval bank`")

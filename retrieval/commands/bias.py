@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         )
     bank = open_querybank(bank_path)
     if args.choose:
-        from retrieval.choosing import choice_lines
+        from retrieval.advice.choosing import choice_lines
 
         choice = choose_for(gallery, bank, args.bank_size)
         args.normaliser, args.beta, args.k = choice.spec, None, 1

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, pack or score, a line for each file."""
-    from retrieval import challenge
+    from retrieval.official import challenge
 
     if args.action == "pack":
         path, is_new = challenge.pack(
@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _score(args: argparse.Namespace) -> int:
     """Compare a file with what its config's captions belong to."""
-    from retrieval import challenge
-    from retrieval.configs import load_config
-    from retrieval.official_runs import owners_of
+    from retrieval.official import challenge
+    from retrieval.official.configs import load_config
+    from retrieval.official.runs import owners_of
 
     if args.config is None:
         raise SettingsError("--config is missing; give the config that the file was made with")

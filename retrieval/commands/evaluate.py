@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
-    from retrieval.choosing import choice_lines
+    from retrieval.advice.choosing import choice_lines
     from retrieval.engine import Settings, bank_beside
     from retrieval.evaluation import evaluate
     from retrieval.files import write_json
@@ -140,29 +140,29 @@ def _config(args: argparse.Namespace) -> tuple[Any, Any]:
     """Reports and page of an official config; in challenge mode neither, but a prediction file."""
     from pathlib import Path
 
-    from retrieval import official_runs
-    from retrieval.configs import load_config, merged
-    from retrieval.ranking_page import PageSettings, log_folder, page_folder
+    from retrieval.official import runs
+    from retrieval.official.configs import load_config, merged
+    from retrieval.reports.ranking_page import PageSettings, log_folder, page_folder
 
     config = load_config(args.config, args.custom_args)
     if args.eval_from_training_config:
         if not config.get("eval_settings"):
             raise SettingsError("the config has no eval_settings; leave the option out")
         config = merged(config, config["eval_settings"])
-    name = official_runs.experiment_name(Path(args.config), args.custom_args, config)
+    name = runs.experiment_name(Path(args.config), args.custom_args, config)
     how = {"data": args.data, "device": chosen_device(args.device), "out": args.sims}
     specs = _specs(args)
     if config.get("challenge_mode"):
         folder = log_folder(args.out, name)
         order = specs[0] if args.normaliser else "none"
-        path = official_runs.predict(config, args.resume, folder, normaliser=order, **how)
+        path = runs.predict(config, args.resume, folder, normaliser=order, **how)
         print(f"Saved similarity matrix predictions to {path}")  # drivers look for these words
         return None, None
     page = None
     if not args.no_page:
         page = PageSettings.from_official(config, page_folder(args.out, name), name, args.data)
         page = replace(page, hide_truth=page.hide_truth or args.hide_truth)
-    reports = official_runs.evaluate(
+    reports = runs.evaluate(
         config, args.resume, with_bank=not args.no_bank, normalisers=specs, page=page, **how
     )
     return reports, page
@@ -171,7 +171,7 @@ def _config(args: argparse.Namespace) -> tuple[Any, Any]:
 def _recipe(args: argparse.Namespace) -> tuple[Any, Any]:
     """Reports and page of a run of ours."""
     from retrieval.experiments import Library, evaluate
-    from retrieval.ranking_page import PageSettings, page_folder
+    from retrieval.reports.ranking_page import PageSettings, page_folder
 
     if args.data is None:
         raise SettingsError("--data is missing; give the feature tree that the run was trained on")

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from retrieval.datasets.archives import (
+from retrieval.errors import SettingsError
+from retrieval.fetching.archives import (
     ARCHIVES,
     DATASETS,
     WHAT,
@@ -15,7 +16,6 @@ from retrieval.datasets.archives import (
     find_archive,
     find_experiment,
 )
-from retrieval.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _archive(args: argparse.Namespace) -> Any:
-    from retrieval.fetching import fetch_archive
+    from retrieval.fetching.fetch import fetch_archive
 
     for name in ("experiment", "group", "timestamp"):
         if getattr(args, name) is not None:
@@ -96,7 +96,7 @@ def _archive(args: argparse.Namespace) -> Any:
 
 
 def _model(args: argparse.Namespace) -> Any:
-    from retrieval.fetching import fetch_model
+    from retrieval.fetching.fetch import fetch_model
 
     dataset = dataset_named(args.dataset)
     if args.experiment is None:

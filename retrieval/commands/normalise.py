@@ -14,7 +14,7 @@ from retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
     from retrieval.normalisers import Evidence
-    from retrieval.report import Report
+    from retrieval.reports.report import Report
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
             raise SettingsError("--brief is of one seed; leave it out, or --seeds")
         return _run_seeds(args, seeds)
     report = _evaluate(args)
-    from retrieval.tables import report_lines
+    from retrieval.reports.tables import report_lines
 
     print("\n".join(report_lines(report)))
     return 0
@@ -184,7 +184,7 @@ def _take_over_published_flags(args: argparse.Namespace) -> bool:
             "the published script's flags go together: --sims_train_test_path B and "
             "--sims_test_path S, text-to-video"
         )
-    from retrieval.official import BETA
+    from retrieval.reports.published_script import BETA
 
     args.beta = BETA if args.beta is None else args.beta
     return True
@@ -198,7 +198,7 @@ def _evaluate(args: argparse.Namespace) -> "Report":
     from retrieval.evaluation import evaluate_matrices
     from retrieval.formats import only_array, open_matrix, whole_numbers
     from retrieval.normalisers import NORMALISERS, Evidence
-    from retrieval.rows import WatchedTiles
+    from retrieval.streaming.rows import WatchedTiles
 
     names = [name for each in args.normaliser or ["qbnorm"] for name in each.split(",")]
     if "all" in names:
@@ -248,9 +248,9 @@ def _evaluate(args: argparse.Namespace) -> "Report":
 
 def _tune(args: argparse.Namespace, names: list[str], also: dict[str, Any]) -> list[Any]:
     """The same normalisers with the knobs that were best on validation matrices."""
+    from retrieval.advice.sweeps import tune
     from retrieval.formats import open_matrix
     from retrieval.normalisers import parse_spec
-    from retrieval.sweeps import tune
 
     sims, bank = (open_matrix(path, "validation sims") for path in args.tune)
     tuned = tune(sims, bank.tiles(), names, direction=args.direction)
@@ -265,9 +265,9 @@ def _choose(
     """What a choice by the bank alone comes to, first of what is evaluated."""
     import numpy as np
 
-    from retrieval.choosing import choice_lines, choose
+    from retrieval.advice.choosing import choice_lines, choose
     from retrieval.normalisers import parse_spec
-    from retrieval.rows import KeptColumns
+    from retrieval.streaming.rows import KeptColumns
 
     tiles = bank.tiles()
     if args.direction == "v2t" and mask is not None:
@@ -289,9 +289,9 @@ def _sweep(
     also: dict[str, Any],
 ) -> None:
     """Print each sweep's table, write its curve."""
+    from retrieval.advice.sweeps import sweep
     from retrieval.figures import sweep_figure, write_html
-    from retrieval.plots import write_png
-    from retrieval.sweeps import sweep
+    from retrieval.reports.plots import write_png
 
     also["sweeps"] = []
     for what in args.sweep:
@@ -311,9 +311,9 @@ def _sweep(
 
 def _beside(args: argparse.Namespace, sims: Any, bank: Any, correct: Any, mask: Any) -> Any:
     """What works out the published script's ratios; None where it is not made for the numbers."""
-    from retrieval.checks import check_shapes
-    from retrieval.official import Beside
-    from retrieval.scoring import Truth
+    from retrieval.advice.checks import check_shapes
+    from retrieval.reports.published_script import Beside
+    from retrieval.streaming.scoring import Truth
 
     n_correct, n_mask = (None if each is None else each.size for each in (correct, mask))
     check_shapes(sims.shape, bank.shape, n_correct, n_mask)
@@ -324,7 +324,7 @@ def _beside(args: argparse.Namespace, sims: Any, bank: Any, correct: Any, mask: 
 
 def _print_published(args: argparse.Namespace, report: "Report", beside: Any) -> None:
     """The four lines of the published script."""
-    from retrieval.official import printed
+    from retrieval.reports.published_script import printed
 
     raw, qbnorm = report["none"].ranks, report["qbnorm"]
     ranks = None if beside is None else beside.ranks(raw, qbnorm.bias.active)
@@ -353,7 +353,7 @@ def _write(
         write_json(args.json, {**report.to_dict(), **also})
     if not (args.ranks or args.run or args.out_scores):
         return
-    from retrieval import runs
+    from retrieval.reports import runs
 
     if args.ranks is not None:
         runs.write_ranks(args.ranks, report)
@@ -371,7 +371,7 @@ def _kept_places(args: argparse.Namespace) -> int:
     """Places of each ranking that the report has to keep."""
     if args.run is None:
         return 0 if args.brief else 1
-    from retrieval.runs import RUN_DEPTH
+    from retrieval.reports.runs import RUN_DEPTH
 
     return RUN_DEPTH
 
@@ -382,8 +382,8 @@ def _kept_places(args: argparse.Namespace) -> int:
 def _run_seeds(args: argparse.Namespace, seeds: list[str]) -> int:
     """Evaluate each seed's matrices, print the means."""
     from retrieval.files import write_json
-    from retrieval.seeds import over_seeds
-    from retrieval.tables import seeds_lines
+    from retrieval.reports.seeds import over_seeds
+    from retrieval.reports.tables import seeds_lines
 
     if args.ranks or args.run or args.out_scores:
         raise SettingsError("--ranks, --run and --out-scores are of one seed; leave --seeds out")

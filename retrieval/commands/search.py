@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**result.to_dict(), **also}, indent=1, ensure_ascii=False))
     else:
         if choice is not None:
-            from retrieval.choosing import choice_lines
+            from retrieval.advice.choosing import choice_lines
 
             print("\n".join(choice_lines(choice)), end="\n\n")
         print("\n".join(_lines(result, shutil.get_terminal_size((120, 24)).columns)))

@@ -162,7 +162,7 @@ def _train_experts(args: argparse.Namespace) -> int:
 
 def _of_recipe(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
     from retrieval.experiments import Library, run
-    from retrieval.ranking_page import PageSettings, page_folder
+    from retrieval.reports.ranking_page import PageSettings, page_folder
 
     if args.data is None:
         raise SettingsError(
@@ -193,9 +193,9 @@ def _of_recipe(args: argparse.Namespace, seeds: list[int], device: str) -> list[
 
 
 def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
-    from retrieval import official_runs
-    from retrieval.configs import load_config
-    from retrieval.ranking_page import PageSettings, page_folder
+    from retrieval.official import runs
+    from retrieval.official.configs import load_config
+    from retrieval.reports.ranking_page import PageSettings, page_folder
 
     config = load_config(args.recipe, args.custom_args)
     name, out = _experiment(args), _out(args)
@@ -206,7 +206,7 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
         return PageSettings.from_official(config, folder, run, args.data) if args.page else None
 
     return [
-        official_runs.train(
+        runs.train(
             config,
             seed,
             out / f"seed-{seed}",
@@ -226,8 +226,8 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
 
 def _experiment(args: argparse.Namespace) -> str:
     """Name of a config's runs."""
-    from retrieval.configs import load_config
-    from retrieval.official_runs import experiment_name
+    from retrieval.official.configs import load_config
+    from retrieval.official.runs import experiment_name
 
     config = load_config(args.recipe, args.custom_args)
     return experiment_name(Path(args.recipe), args.custom_args, config)

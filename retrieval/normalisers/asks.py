@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.columns import ColumnMoments, LogSumExp, PairSums
 from retrieval.normalisers.base import Evidence
 from retrieval.similarity import Tiles
-from retrieval.tiles import TopK, for_each_tile
+from retrieval.streaming.columns import ColumnMoments, LogSumExp, PairSums
+from retrieval.streaming.tiles import TopK, for_each_tile
 
 
 class Gatherer(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 
 from retrieval.errors import SettingsError
 from retrieval.similarity import Tiles, as_tiles, check_sims
-from retrieval.tiles import mean_std
+from retrieval.streaming.tiles import mean_std
 
 # Matrices by what they are made of, as a person would call them.
 MATRICES = {

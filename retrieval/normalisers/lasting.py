@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.columns import ColumnMean, ColumnTop
 from retrieval.errors import SettingsError
 from retrieval.normalisers.asks import Ask, Plain
 from retrieval.similarity import Tiles, check_k, top_k
-from retrieval.tiles import LogMeanExp, TopK
+from retrieval.streaming.columns import ColumnMean, ColumnTop
+from retrieval.streaming.tiles import LogMeanExp, TopK
 
 Again = Callable[[np.ndarray], np.ndarray]  # indices -> those rows or columns of similarities
 SHARE_LEFT = 0.01  # of an item's mass; with less, the digits that are left would be too few

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from retrieval import parallel
-from retrieval.columns import strips
 from retrieval.normalisers.asks import Moments
 from retrieval.normalisers.base import Evidence, check_fits
 from retrieval.normalisers.fitting import Fitting, Normaliser, knob
 from retrieval.normalisers.normal import normal_cdf
 from retrieval.similarity import Tiles, check_sims
+from retrieval.streaming import parallel
+from retrieval.streaming.columns import strips
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import hubness
+from retrieval.advice.sweeps import Sweep
 from retrieval.answers import HubnessReport
 from retrieval.cards import move_html, rank_text
 from retrieval.figures import (
@@ -29,7 +30,6 @@ from retrieval.figures import (
 from retrieval.matrices import MatrixReport
 from retrieval.normalisers import title_of
 from retrieval.published import METRICS
-from retrieval.sweeps import Sweep
 from retrieval.tabs.charts import data_table, drawn
 
 PAGE = 50  # rows shipped at once

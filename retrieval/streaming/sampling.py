@@ -5,10 +5,10 @@ Questions about a querybank are answered as well by some thousand of its caption
 
 import numpy as np
 
-from retrieval import parallel
-from retrieval.rows import KeptColumns, ProductRows, Rows, WatchedTiles
 from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_sims, as_tiles, is_finite
-from retrieval.tiles import for_each_tile
+from retrieval.streaming import parallel
+from retrieval.streaming.rows import KeptColumns, ProductRows, Rows, WatchedTiles
+from retrieval.streaming.tiles import for_each_tile
 
 MOST_ROWS = 2**14  # of a sample
 MOST_CELLS = 2**26  # of a sample that has to be held in memory

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import statistics, verdicts
+from retrieval import statistics
+from retrieval.advice import verdicts
 from retrieval.errors import SettingsError
 from retrieval.hubness import Inequality
-from retrieval.report import Report
+from retrieval.reports.report import Report
 
 
 @dataclass(frozen=True)

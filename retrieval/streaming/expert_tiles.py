@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from retrieval.similarity import Block
-from retrieval.tiles import for_each_tile
+from retrieval.streaming.tiles import for_each_tile
 
 TINY = np.finfo(np.float32).tiny
 

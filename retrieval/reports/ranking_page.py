@@ -21,13 +21,13 @@ from retrieval.datasets.trees import get_tree
 from retrieval.errors import SettingsError
 from retrieval.files import replacing
 from retrieval.places import best_of, places_of
-from retrieval.report import Report, Row
+from retrieval.reports.report import Report, Row
 
 TOP = 5  # videos of a ranking
 N_SAMPLES = 50  # queries, where a config says nothing
 TIME = "%Y-%m-%d_%H-%M-%S"  # in the names of folders
 BANDS = (1, 5, 10, 50)  # last ranks of the bands that the chart counts
-FILMS = Path(__file__).resolve().parents[1] / "assets" / "animations"
+FILMS = Path(__file__).resolve().parents[2] / "assets" / "animations"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import challenge, checkpoint
-from retrieval.configs import check_config, merged
+from retrieval import checkpoint
 from retrieval.datasets.official import OfficialSet, open_official
 from retrieval.errors import SettingsError
 from retrieval.evaluation import Report, evaluate_matrices
@@ -23,7 +22,9 @@ from retrieval.files import write_json
 from retrieval.models import CEConfig, CENet, MNNet, build, from_official, load_weights
 from retrieval.models.trained import read_trained
 from retrieval.normalisers import Normaliser
-from retrieval.ranking_page import PageSettings, write_page
+from retrieval.official import challenge
+from retrieval.official.configs import check_config, merged
+from retrieval.reports.ranking_page import PageSettings, write_page
 from retrieval.training import expert_clips
 from retrieval.training.distilling import read_masks, read_teacher
 from retrieval.training.expert_clips import similarities

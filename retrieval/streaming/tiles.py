@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.similarity import (
     SimTiles,
     Tiles,
@@ -25,6 +24,7 @@ from retrieval.similarity import (
     is_finite,
     top_k,
 )
+from retrieval.streaming import parallel
 
 PIECES = 8  # of an embedding array, each added up by one thread
 SPAN = 16  # tiles in a row, or in a column, that one thread takes at a time, at most

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.bank_quality import LEAST_MATCH, bank_quality, spearman
-from retrieval.rows import Rows
-from retrieval.sampling import MOST_CELLS, first_columns, read_some
+from retrieval.advice.bank_quality import LEAST_MATCH, bank_quality, spearman
 from retrieval.similarity import MatrixTiles, Tiles, is_finite
+from retrieval.streaming.rows import Rows
+from retrieval.streaming.sampling import MOST_CELLS, first_columns, read_some
 
 WARNING, NOTE = "warning", "note"  # numbers may mean something else; good to know
 MOST_ROWS = 1024  # of each matrix that are looked at whole

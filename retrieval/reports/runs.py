@@ -10,9 +10,9 @@ import numpy as np
 
 from retrieval.files import replacing
 from retrieval.normalisers import Evidence
-from retrieval.report import Report, Row
-from retrieval.rows import Rows, chunks, without_padding
-from retrieval.scoring import scores_of
+from retrieval.reports.report import Report, Row
+from retrieval.streaming.rows import Rows, chunks, without_padding
+from retrieval.streaming.scoring import scores_of
 
 RUN_DEPTH = 100  # places of each ranking in a run file: enough for R@50
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from retrieval.normalisers import parse_spec
-from retrieval.official import Beside, SummedTiles, Sums, printed
-from retrieval.rows import MatrixRows
-from retrieval.scoring import Truth
+from retrieval.reports.published_script import Beside, SummedTiles, Sums, printed
 from retrieval.similarity import MatrixTiles
-from retrieval.tiles import for_each_band, for_each_tile
+from retrieval.streaming.rows import MatrixRows
+from retrieval.streaming.scoring import Truth
+from retrieval.streaming.tiles import for_each_band, for_each_tile
 from tests.test_evaluation import BANK_SIMS, SIMS
 
 EXAMPLE = [
@@ -74,7 +74,7 @@ def test_the_worked_example_is_printed_as_published():
 @pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f8", "f8"), ("f8", "f4"), ("f4", "f8")])
 @pytest.mark.parametrize("masked", [False, True])
 def test_lines_and_ranks_are_those_of_whole_matrices(rng, dtypes, masked, monkeypatch):
-    monkeypatch.setattr("retrieval.parallel.BLOCK", 1000)
+    monkeypatch.setattr("retrieval.streaming.parallel.BLOCK", 1000)
     bank_sims = rng.uniform(-0.3, 0.5, (700, 40)).astype(dtypes[0])
     sims = rng.uniform(-0.3, 0.5, (120, 40)).astype(dtypes[1])
     sims[np.arange(120), np.arange(120) // 3] += 0.2

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.sampling import pick, sample_rows
 from retrieval.similarity import MatrixTiles, SimTiles, Tiles
-from retrieval.tiles import TopK, for_each_tile
+from retrieval.streaming.sampling import pick, sample_rows
+from retrieval.streaming.tiles import TopK, for_each_tile
 
 PLACES = 5  # of a ranking that count: what people see, and enough hits to tell items apart
 TOP_HUBS = 10  # items that are compared between two halves of a bank, at most

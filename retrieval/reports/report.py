@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.checks import Finding
+from retrieval.advice.checks import Finding
 from retrieval.hubness import Hubness
 from retrieval.normalisers import Bias, Normaliser
-from retrieval.scoring import Truth
 from retrieval.statistics import Interval, PairedTest
+from retrieval.streaming.scoring import Truth
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from retrieval import hubness, metrics
-from retrieval.bank_quality import LEAST_MATCH, BankQuality, bank_quality, places
+from retrieval.advice.bank_quality import LEAST_MATCH, BankQuality, bank_quality, places
 from retrieval.errors import SettingsError
 from retrieval.normalisers import Bias, Normaliser, fit_all, parse_spec, spec_of
-from retrieval.sampling import pick, sample_rows
 from retrieval.similarity import MatrixTiles, SimTiles, Tiles, as_tiles, top_k
 from retrieval.statistics import PairedTest, paired_test
-from retrieval.tiles import mean_std
+from retrieval.streaming.sampling import pick, sample_rows
+from retrieval.streaming.tiles import mean_std
 
 N_SPLITS = 10
 MOST_ITEMS = 512  # of the gallery that one split looks at

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from retrieval.verdicts import p_text
+from retrieval.advice.verdicts import p_text
 
 if TYPE_CHECKING:
-    from retrieval.report import Report, Row
-    from retrieval.seeds import SeedsReport
+    from retrieval.reports.report import Report, Row
+    from retrieval.reports.seeds import SeedsReport
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 NAME, CELL = 36, 13  # characters

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from retrieval.statistics import NOISE, SMALLEST_P, Interval, PairedTest
 
 if TYPE_CHECKING:
-    from retrieval.report import Row
+    from retrieval.reports.report import Row
 
 HELPED, HURT = "helped", "hurt"  # the ranks as a whole and R@1
 RANKS_ROSE, RANKS_FELL = "ranks rose", "ranks fell"  # with R@1 within noise

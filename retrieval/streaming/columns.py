@@ -9,9 +9,9 @@ from threading import Lock
 
 import numpy as np
 
-from retrieval import parallel
 from retrieval.similarity import Tiles
-from retrieval.tiles import InOrder
+from retrieval.streaming import parallel
+from retrieval.streaming.tiles import InOrder
 
 STRIP = 2**26  # entries of a strip of whole columns
 

@@ -1,4 +1,4 @@
-"""A row of `datasets.archives` -> its files in the folder of all data: brought, checked, unpacked.
+"""A row of `archives` -> its files in the folder of all data: brought, checked, unpacked.
 
 What was unpacked is noted in `ARCHIVE.unpacked.json` beside it, written last, so that a second run
 knows.
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.datasets.archives import MODEL_FILES, Archive, Experiment
-from retrieval.downloads import (
+from retrieval.errors import FetchError, FileError, GalleryError
+from retrieval.fetching.archives import MODEL_FILES, Archive, Experiment
+from retrieval.fetching.downloads import (
     NotThere,
     Patience,
     Sums,
@@ -21,9 +22,8 @@ from retrieval.downloads import (
     only_one,
     sums_of,
 )
-from retrieval.errors import FetchError, FileError, GalleryError
+from retrieval.fetching.unpacking import check_archive, unpack
 from retrieval.files import open_regular, read_json, write_json
-from retrieval.unpacking import check_archive, unpack
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from retrieval.formats.limits import free_memory
 from retrieval.normalisers import Evidence, Normaliser, parse_spec, spec_of
-from retrieval.report import LeftOut
+from retrieval.reports.report import LeftOut
 
 WHOLE_COPIES = 5  # float64 matrices that a normaliser of all queries may hold at once
 NEEDS = {"bank": "bank_sims", "gallery_bank": "gallery_bank_sims", "gallery": "gallery_sims"}

@@ -8,8 +8,8 @@ import numpy as np
 
 from retrieval import metrics
 from retrieval.normalisers import Bias, Evidence, Normaliser, normalise
-from retrieval.rows import ProductRows, Progress, Rows, WeightedRows, chunks, slices
 from retrieval.similarity import check_sims
+from retrieval.streaming.rows import ProductRows, Progress, Rows, WeightedRows, chunks, slices
 
 HUBNESS_AT = (1, 10)  # places that count towards hubness: what is seen first, and a first page
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from retrieval import hubness, metrics
-from retrieval.choosing import candidates
+from retrieval.advice.choosing import candidates
 from retrieval.errors import SettingsError
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec, spec_of
-from retrieval.rows import Rows, WatchedTiles, as_rows, without_padding
-from retrieval.sampling import sample_rows, take_rows
-from retrieval.scoring import Truth, score_all
 from retrieval.similarity import Tiles
-from retrieval.tiles import mean_std
+from retrieval.streaming.rows import Rows, WatchedTiles, as_rows, without_padding
+from retrieval.streaming.sampling import sample_rows, take_rows
+from retrieval.streaming.scoring import Truth, score_all
+from retrieval.streaming.tiles import mean_std
 
 N_VALUES = 13  # of a range, where nobody says how many
 BANK = "bank"  # the knob that is no setting of a normaliser: captions of the bank

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from retrieval.sweeps import Sweep
+from retrieval.advice.sweeps import Sweep
 
 SIZE = (900, 540)  # pixels
 FINER = 3  # drawn larger by this and scaled down, so that slanted lines are smooth

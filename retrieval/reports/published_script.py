@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import metrics, parallel
-from retrieval.rows import Rows
-from retrieval.scoring import Truth
+from retrieval import metrics
 from retrieval.similarity import Block, Tiles
-from retrieval.tiles import InOrder
+from retrieval.streaming import parallel
+from retrieval.streaming.rows import Rows
+from retrieval.streaming.scoring import Truth
+from retrieval.streaming.tiles import InOrder
 
 BETA = 20.0  # what the script takes where nothing is said
 KEYS = ("R1", "R5", "R10", "R50", "MedR", "MeanR", "geometric_mean_R1-R5-R10")

@@ -1,0 +1,1 @@
+"""What others offer for download -> files on this machine, checked and unpacked once."""
