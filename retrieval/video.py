@@ -3,6 +3,7 @@
 Owner of decord and PyAV. Decoders can hang or take their process down on a damaged file, so every
 file that was not made here is opened in a child process that can be killed: the public functions
 ask that child, the functions of the same name with a leading underscore do the work inside it.
+Strangers' files have a child of their own each, with tighter limits.
 """
 
 from __future__ import annotations
@@ -54,23 +55,26 @@ class VideoInfo:
 # What callers use: one question to the child each.
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """Read a file's duration, size and codec.
+def probe(path: str | Path, child: Child | None = None) -> VideoInfo:
+    """Read a file's duration, size and codec; `child` opens it, else the one for all.
 
     Raises:
         FileNotFoundError: there is no such file.
         VideoError: the file holds no video that can be read.
     """
-    return VideoInfo(**_CHILD.ask("probe", path=_existing(path))[0])
+    return VideoInfo(**(child or CHILD).ask("probe", path=existing(path))[0])
 
 
-def sample_frames(path: str | Path, n_frames: int, backend: str | None = None) -> np.ndarray:
+def sample_frames(
+    path: str | Path, n_frames: int, backend: str | None = None, child: Child | None = None
+) -> np.ndarray:
     """Decode frames from the middles of n equal parts of the film.
 
     Args:
         path: a local video file.
         n_frames: frames to return; a film with fewer repeats some.
         backend: "decord" or "pyav"; None tries decord first and PyAV where that fails.
+        child: opens the file; None takes the one for all.
 
     Returns:
         [n_frames, height, width, 3] uint8 RGB, rotation applied.
@@ -79,28 +83,34 @@ def sample_frames(path: str | Path, n_frames: int, backend: str | None = None) -
         FileNotFoundError: there is no such file.
         VideoError: no backend can decode the file.
     """
-    path = _existing(path)
+    path = existing(path)
     failures = []
     for name in (backend,) if backend else ("decord", "pyav"):
         try:
-            return _CHILD.ask("sample_frames", path=path, n_frames=n_frames, backend=name)[1]
+            asked = {"path": path, "n_frames": n_frames, "backend": name}
+            return (child or CHILD).ask("sample_frames", **asked)[1]
         except VideoError as error:
             logger.debug("%s on %s: %s", name, Path(path).name, error)
             failures.append(error)
     raise failures[-1]
 
 
-def thumbnail(path: str | Path, out_jpg: str | Path, width: int = 240) -> None:
+def thumbnail(
+    path: str | Path, out_jpg: str | Path, width: int = 240, child: Child | None = None
+) -> None:
     """Write a JPEG poster of that width from two fifths into the film; raises like probe."""
-    _CHILD.ask("thumbnail", path=_existing(path), out_jpg=str(out_jpg), width=width)
+    asked = {"path": existing(path), "out_jpg": str(out_jpg), "width": width}
+    (child or CHILD).ask("thumbnail", **asked)
 
 
-def playable_copy(path: str | Path, out_mp4: str | Path, max_height: int = 720) -> None:
+def playable_copy(
+    path: str | Path, out_mp4: str | Path, max_height: int = 720, child: Child | None = None
+) -> None:
     """Write an H.264 copy that any browser plays, sound kept; raises like probe."""
-    _CHILD.ask(
+    (child or CHILD).ask(
         "playable_copy",
-        timeout_s=COPY_TIMEOUT_S,
-        path=_existing(path),
+        timeout_s=None if child else COPY_TIMEOUT_S,
+        path=existing(path),
         out_mp4=str(out_mp4),
         max_height=max_height,
     )
@@ -148,7 +158,7 @@ def write_mp4(
 # Inside the child.
 
 
-def _open(path: str):
+def open_stream(path: str):
     """Open by content: the first bytes must be those of a container we know; no playlists."""
     import av
 
@@ -162,18 +172,18 @@ def _open(path: str):
     )
     if not known:
         file.close()
-        raise VideoError(_unreadable(path, "its first bytes are not those of a video"))
+        raise VideoError(unreadable(path, "its first bytes are not those of a video"))
     file.seek(0)
     try:
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
         container = av.open(file, options=options)
     except (av.FFmpegError, ValueError, EOFError) as error:
         file.close()
-        raise VideoError(_unreadable(path, "tried decord and PyAV")) from error
+        raise VideoError(unreadable(path, "tried decord and PyAV")) from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         container.close()
-        raise VideoError(_unreadable(path, "it has no picture track"))
+        raise VideoError(unreadable(path, "it has no picture track"))
     stream = streams[0]
     if not 16 <= min(stream.width, stream.height) <= max(stream.width, stream.height) <= MAX_SIDE:
         container.close()
@@ -187,13 +197,18 @@ def _open(path: str):
 
 def _packet_times(container, stream) -> np.ndarray:
     """The start of every picture in seconds, in showing order."""
-    times = [p.pts for p in container.demux(stream) if p.pts is not None and p.size]
+    return picture_times(container.demux(stream), stream)
+
+
+def picture_times(packets, stream) -> np.ndarray:
+    """The same of packets that were read."""
+    times = [p.pts for p in packets if p.pts is not None and p.size]
     if not times or len(times) > MAX_FRAMES:
         raise VideoError(f"the film has {len(times)} pictures; 1 to {MAX_FRAMES} are read")
     return np.sort(np.array(times, np.float64)) * float(stream.time_base)
 
 
-def _length_s(starts: np.ndarray) -> float:
+def length_s(starts: np.ndarray) -> float:
     """From the first picture's start to the last one's end."""
     step = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
     return float(starts[-1] - starts[0]) + step
@@ -201,28 +216,28 @@ def _length_s(starts: np.ndarray) -> float:
 
 def _chosen(starts: np.ndarray, n_frames: int) -> np.ndarray:
     """Indices of the pictures on show in the middles of n equal parts."""
-    times = starts[0] + (np.arange(n_frames) + 0.5) * _length_s(starts) / n_frames + 1e-6
+    times = starts[0] + (np.arange(n_frames) + 0.5) * length_s(starts) / n_frames + 1e-6
     return np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(starts) - 1)
 
 
 def _probe(path: str) -> dict:
-    container, stream = _open(path)
+    container, stream = open_stream(path)
     with container:
         starts = _packet_times(container, stream)
         container.seek(0)
         frame = next(container.decode(stream), None)
         if frame is None:
-            raise VideoError(_unreadable(path, "no picture can be decoded"))
+            raise VideoError(unreadable(path, "no picture can be decoded"))
         width, height = frame.width, frame.height
         if frame.rotation % 180:
             width, height = height, width
         kind = "webm" if Path(path).suffix.lower() == ".webm" else "mp4"
         in_container = ("mp4" in container.format.name) or kind == "webm"
         info = VideoInfo(
-            duration_s=round(_length_s(starts), 3),
+            duration_s=round(length_s(starts), 3),
             width=width,
             height=height,
-            fps=round(len(starts) / _length_s(starts), 3),
+            fps=round(len(starts) / length_s(starts), 3),
             codec=stream.codec_context.name.removeprefix("lib"),
             has_audio=bool(container.streams.audio),
             browser_playable=in_container
@@ -237,19 +252,19 @@ def _frames_by_decord(path: str, n_frames: int) -> np.ndarray:
         import decord
     except ImportError as error:
         raise VideoError("decord is not installed; PyAV reads the file") from error
-    _open(path)[0].close()  # decord would follow a playlist to other files: look first
+    open_stream(path)[0].close()  # decord would follow a playlist to other files: look first
     try:
         reader = decord.VideoReader(path, num_threads=1)
         starts = reader.get_frame_timestamp(range(len(reader)))[:, 0].astype(np.float64)
         return reader.get_batch(_chosen(starts, n_frames)).asnumpy()
     except (decord.DECORDError, RuntimeError, IndexError, ValueError) as error:
-        raise VideoError(_unreadable(path, "decord cannot decode it")) from error
+        raise VideoError(unreadable(path, "decord cannot decode it")) from error
 
 
 def _frames_by_pyav(path: str, n_frames: int) -> np.ndarray:
     import av
 
-    container, stream = _open(path)
+    container, stream = open_stream(path)
     with container:
         starts = _packet_times(container, stream)
         wanted = starts[_chosen(starts, n_frames)]
@@ -264,20 +279,20 @@ def _frames_by_pyav(path: str, n_frames: int) -> np.ndarray:
                 at = frame.pts * float(stream.time_base)
                 last = (at, frame)
                 while remaining and at >= remaining[0] - 1e-9:
-                    found[remaining.pop(0)] = _upright(frame)
+                    found[remaining.pop(0)] = upright(frame)
                 if not remaining:
                     break
         except av.FFmpegError:
             logger.warning("%s breaks off; the part before is used", Path(path).name)
         if last is None:
-            raise VideoError(_unreadable(path, "no picture can be decoded"))
+            raise VideoError(unreadable(path, "no picture can be decoded"))
         for at in remaining:  # some files declare a picture more than they hold
-            found[at] = _upright(last[1])
+            found[at] = upright(last[1])
     shape = found[float(wanted[0])].shape
     return np.stack([_same_size(found[float(at)], shape) for at in wanted])
 
 
-def _upright(frame) -> np.ndarray:
+def upright(frame) -> np.ndarray:
     picture = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
@@ -305,11 +320,11 @@ def _thumbnail(path: str, out_jpg: str, width: int) -> None:
 def _playable_copy(path: str, out_mp4: str, max_height: int) -> None:
     import av
 
-    container, stream = _open(path)
+    container, stream = open_stream(path)
     with container, av.open(out_mp4, "w", format="mp4", options={"movflags": "+faststart"}) as out:
         first = next(container.decode(stream), None)
         if first is None:
-            raise VideoError(_unreadable(path, "no picture can be decoded"))
+            raise VideoError(unreadable(path, "no picture can be decoded"))
         turned = bool(first.rotation % 180)
         width, height = (first.height, first.width) if turned else (first.width, first.height)
         factor = min(1.0, max_height / height)
@@ -324,7 +339,7 @@ def _playable_copy(path: str, out_mp4: str, max_height: int) -> None:
         ):
             _copy_packets(container, stream, out)
             return
-        rate = min(max(len(starts) / _length_s(starts), 1.0), 30.0)
+        rate = min(max(len(starts) / length_s(starts), 1.0), 30.0)
         video = _h264_stream(out, width, height, Fraction(round(rate * 1000), 1000), quality=23)
         audio = out.add_stream("aac", rate=44_100, layout="stereo") if _sound(container) else None
         container.seek(0)
@@ -335,8 +350,8 @@ def _playable_copy(path: str, out_mp4: str, max_height: int) -> None:
             # A constant rate by time: hold the picture before until this one's turn has come.
             at = frame.pts * float(stream.time_base) - starts[0]
             n_written = _repeat(out, video, held, n_written, math.floor(at * rate + 0.5))
-            held = _sized(_upright(frame), width, height)
-        _repeat(out, video, held, n_written, max(n_written + 1, round(_length_s(starts) * rate)))
+            held = _sized(upright(frame), width, height)
+        _repeat(out, video, held, n_written, max(n_written + 1, round(length_s(starts) * rate)))
         out.mux(video.encode(None))
         if audio is not None:
             _copy_sound(container, out, audio)
@@ -407,12 +422,12 @@ def _h264_stream(out, width: int, height: int, fps: Fraction, quality: int = 34)
     return stream
 
 
-def _unreadable(path: str, why: str) -> str:
+def unreadable(path: str, why: str) -> str:
     name, size = Path(path), os.path.getsize(path)
     return f"{name.name} ({size:,} bytes) holds no video we can read ({why})"
 
 
-def _existing(path: str | Path) -> str:
+def existing(path: str | Path) -> str:
     resolved = Path(path).resolve()
     if not resolved.is_file():
         raise FileNotFoundError(f"no such video file: {path}")
@@ -429,16 +444,19 @@ _WORK = {
 }
 
 
-class _Child:
+class Child:
     """A process of our own that opens videos; started when first asked, replaced when it dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES) -> None:
+        """Both hold for one question about a file."""
+        self.timeout_s, self.memory_bytes = timeout_s, memory_bytes
         self.lock = threading.Lock()
         self.process: subprocess.Popen | None = None
 
     def ask(
-        self, call: str, timeout_s: float = TIMEOUT_S, **arguments
+        self, call: str, timeout_s: float | None = None, **arguments
     ) -> tuple[dict, np.ndarray | None]:
+        timeout_s = timeout_s or self.timeout_s
         with self.lock:
             if self.process is None or self.process.poll() is not None:
                 self._start()
@@ -469,7 +487,7 @@ class _Child:
     def _start(self) -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "retrieval.video"],
+            [sys.executable, "-m", "retrieval.video", str(self.memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -505,22 +523,25 @@ class _Child:
         return line
 
 
-_CHILD = _Child()
+CHILD = Child()
 
 
-def _serve() -> None:
+def _serve(memory_bytes: int) -> None:
     """The child's loop: one question, one answer, until the pipe closes."""
+    from retrieval import films
+
+    work = {**_WORK, **films.WORK}
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # decoders that print must not disturb the answers
     for line in sys.stdin.buffer:
         question = json.loads(line)
         try:
-            value = _WORK[question.pop("call")](**question)
+            value = work[question.pop("call")](**question)
             if isinstance(value, np.ndarray):
                 answers.write(json.dumps({"shape": value.shape}).encode() + b"\n" + value.tobytes())
             else:
@@ -529,10 +550,10 @@ def _serve() -> None:
             answers.write(json.dumps({"error": str(error)}).encode() + b"\n")
         except Exception:  # whatever a decoder throws at us is a file that cannot be read
             logger.exception("decoding failed")
-            text = _unreadable(question["path"], "decoding failed")
+            text = unreadable(question["path"], "decoding failed")
             answers.write(json.dumps({"error": text}).encode() + b"\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(int(sys.argv[1]))

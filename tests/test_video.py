@@ -142,8 +142,8 @@ def test_damaged_bytes_never_end_this_process(film, tmp_path):
 
 
 def test_a_decoder_that_hangs_is_given_up(film, monkeypatch):
-    monkeypatch.setattr(video._Child, "_start", _start_a_child_that_sleeps)
-    child = video._Child()
+    monkeypatch.setattr(video.Child, "_start", _start_a_child_that_sleeps)
+    child = video.Child()
     began = time.monotonic()
     with pytest.raises(VideoError, match="given up after"):
         child.ask("probe", timeout_s=0.3, path=str(film))

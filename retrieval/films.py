@@ -1,0 +1,198 @@
+"""A video file of any kind -> a film as the film library's experts take it: small frames and sound.
+
+A library film has 3 s, 12 frames a second of 224 x 168, and one mono track. Any other is looked at
+in the same places: pairs of neighbouring frames in the middles of equal parts, cut to that shape
+around the middle and scaled. What opens the file runs in a child of `retrieval.video`, like there:
+a public function asks, the one of the same name with a leading underscore does the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval import video
+from retrieval.errors import VideoError
+
+SIZE = (224, 168)  # width, height of a library film in pixels
+N_PAIRS = 12  # pairs of frames in a film
+APART_S = 1 / 12  # seconds between the frames of a pair
+RATE = 22_050  # samples of sound a second
+_SKIP_S = 2.0  # seconds to the next wanted picture from which on seeking pays
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What experts look at and listen to."""
+
+    frames: np.ndarray  # [2 * N_PAIRS, height, width, 3] uint8, pair by pair
+    track: np.ndarray | None  # [n] float32 in -1..1 at RATE, as long as the film; None without one
+
+
+def read_film(
+    path: str | Path, child: video.Child | None = None, most_s: float | None = None
+) -> Film:
+    """Read a film.
+
+    Args:
+        path: a local video file.
+        child: opens it; None takes the one for files of the operator.
+        most_s: only so many seconds from the start are used; None uses all.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VideoError: the file holds no video that can be read.
+    """
+    child = child or video.CHILD
+    where = {"path": video.existing(path), "most_s": most_s}
+    _, frames = child.ask("pairs", n=N_PAIRS, apart_s=APART_S, size=SIZE, **where)
+    _, sound = child.ask("track", rate=RATE, **where)
+    return Film(frames, sound.view(np.float32) if len(sound) else None)
+
+
+# Inside the child.
+
+
+def _pairs(
+    path: str, n: int, apart_s: float, size: tuple[int, int], most_s: float | None
+) -> np.ndarray:
+    """Pairs of frames from the middles of n equal parts: [2 n, height, width, 3] uint8."""
+    container, stream = video.open_stream(path)
+    with container:
+        starts, keys = _times(container, stream)
+        starts, length_s = _used(starts, most_s)
+        first = starts[0] + (np.arange(n) + 0.5) * length_s / n + 1e-6
+        shown = np.searchsorted(starts, np.stack([first, first + apart_s], axis=1), side="right")
+        wanted = starts[np.clip(shown.ravel() - 1, 0, len(starts) - 1)]
+        found = _pictures(container, stream, np.unique(wanted), keys, size)
+    if not found:
+        raise VideoError(video.unreadable(path, "no picture can be decoded"))
+    return np.stack([found[at] for at in wanted.tolist()])
+
+
+def _track(path: str, rate: int, most_s: float | None) -> np.ndarray:
+    """The sound from the first picture to the end of the last, as bytes; none without a track."""
+    import av
+
+    container, stream = video.open_stream(path)
+    with container:
+        if not container.streams.audio:
+            return np.zeros(0, np.uint8)
+        starts, length_s = _used(_times(container, stream)[0], most_s)
+        track = np.zeros(round(length_s * rate), np.float32)
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+        at = None
+        container.seek(0)
+        with contextlib.suppress(av.FFmpegError):  # a broken track is heard up to there
+            for frame in container.decode(container.streams.audio[0]):
+                if at is None:
+                    at = round(((frame.time or 0.0) - starts[0]) * rate)
+                frame.pts = None
+                for part in resampler.resample(frame):
+                    at = _put(track, at, part.to_ndarray().ravel())
+                if at >= len(track):
+                    break
+        if at is None:
+            return np.zeros(0, np.uint8)
+    return np.clip(np.nan_to_num(track), -1, 1).view(np.uint8)
+
+
+def _put(track: np.ndarray, at: int, samples: np.ndarray) -> int:
+    """Lay samples into the track, what stands out left off; returns where the next ones go."""
+    begin, end = max(at, 0), min(at + len(samples), len(track))
+    if begin < end:
+        track[begin:end] = samples[begin - at : end - at]
+    return at + len(samples)
+
+
+def _times(container, stream) -> tuple[np.ndarray, list[float]]:
+    """The start of every picture in showing order, and of those that decoding can begin at."""
+    packets = [p for p in container.demux(stream) if p.pts is not None and p.size]
+    keys = sorted(p.pts * float(stream.time_base) for p in packets if p.is_keyframe)
+    return video.picture_times(packets, stream), keys
+
+
+def _used(starts: np.ndarray, most_s: float | None) -> tuple[np.ndarray, float]:
+    """The pictures within the first so many seconds, and the length of that part."""
+    length_s = video.length_s(starts)
+    if most_s is None or length_s <= most_s:
+        return starts, length_s
+    return starts[starts < starts[0] + most_s], most_s
+
+
+def _pictures(
+    container, stream, wanted: np.ndarray, keys: list[float], size: tuple[int, int]
+) -> dict[float, np.ndarray]:
+    """The pictures at those times, made small at once.
+
+    Where the next one is far off, decoding goes on at the key picture before it; where a container
+    does not lead there, everything is decoded.
+    """
+    for skipping in (True, False):
+        found = _decoded(container, stream, wanted.tolist(), keys if skipping else [], size)
+        if found is not None:
+            return found
+    raise AssertionError("decoding from the start leads past no picture")
+
+
+def _decoded(
+    container, stream, wanted: list[float], keys: list[float], size: tuple[int, int]
+) -> dict[float, np.ndarray] | None:
+    """The pictures at those times; None where a seek led past one of them."""
+    import av
+
+    found: dict[float, np.ndarray] = {}
+    last, sought, tick = None, -np.inf, float(stream.time_base)
+    container.seek(0)
+    going = True
+    while going:
+        going, landing = False, last is not None
+        try:
+            for frame in container.decode(stream):
+                if frame.pts is None:
+                    continue
+                at = frame.pts * tick
+                if landing and at > wanted[len(found)] + 1e-9:
+                    return None
+                last, landing = (at, frame), False
+                while len(found) < len(wanted) and at >= wanted[len(found)] - 1e-9:
+                    found[wanted[len(found)]] = _small(frame, size)
+                if len(found) == len(wanted):
+                    break
+                key = _key_before(keys, wanted[len(found)])
+                if key > max(at + _SKIP_S, sought):
+                    container.seek(int(key / tick), stream=stream)
+                    going, sought = True, key
+                    break
+        except av.FFmpegError:
+            pass  # a film that breaks off is used up to there
+    for at in wanted[len(found) :] if last else ():  # some files declare a picture too many
+        found[at] = _small(last[1], size)
+    return found
+
+
+def _key_before(keys: list[float], at: float) -> float:
+    place = bisect_right(keys, at + 1e-9)
+    return keys[place - 1] if place else -np.inf
+
+
+def _small(frame, size: tuple[int, int]) -> np.ndarray:
+    """A picture upright, cut around its middle to the shape that is wanted, and scaled."""
+    from PIL import Image
+
+    picture = video.upright(frame)
+    height, width = picture.shape[:2]
+    if (width, height) == tuple(size):
+        return picture
+    wide = min(width, max(1, round(height * size[0] / size[1])))
+    tall = min(height, max(1, round(width * size[1] / size[0])))
+    left, top = (width - wide) // 2, (height - tall) // 2
+    cut = Image.fromarray(picture[top : top + tall, left : left + wide])
+    return np.asarray(cut.resize(tuple(size), Image.Resampling.BICUBIC))
+
+
+WORK = {"pairs": _pairs, "track": _track}
