@@ -27,7 +27,7 @@ from retrieval.evaluation import Report, evaluate_matrices
 from retrieval.files import read_json, write_json, write_npy
 from retrieval.models import CEConfig, CENet
 from retrieval.reports.ranking_page import PageSettings, write_page
-from retrieval.training.distilling import denoising_mask, taught_by
+from retrieval.training.distilling import Taught, denoising_mask, taught_by
 from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors, similarities
 from retrieval.training.expert_recipes import (
     TEACHER_SEED,
@@ -39,7 +39,6 @@ from retrieval.training.expert_recipes import (
 from retrieval.training.experts_trainer import (
     BEST,
     ExpertsTrainer,
-    Taught,
     read_checkpoint,
     seeded,
     trained,

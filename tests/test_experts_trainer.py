@@ -20,20 +20,18 @@ from retrieval.errors import FileError, ModelError, SettingsError  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
 from retrieval.models import CEConfig, Expert, from_official  # noqa: E402
 from retrieval.training import expert_clips  # noqa: E402
+from retrieval.training.distilling import Taught  # noqa: E402
 from retrieval.training.expert_clips import ExpertClips, Tokens, similarities  # noqa: E402
+from retrieval.training.expert_settings import ExpertSettings  # noqa: E402
 from retrieval.training.experts_trainer import (  # noqa: E402
     BEST,
     LAST,
     LOG,
-    ExpertSettings,
     ExpertsTrainer,
-    Lot,
-    OfficialLot,
-    Taught,
-    allowed_captions,
     read_checkpoint,
     seeded,
 )
+from retrieval.training.lots import Lot, OfficialLot, allowed_captions  # noqa: E402
 from tests.reference_ce import max_margin_by_definition  # noqa: E402
 
 torch.set_num_threads(1)  # as many as such small products need

@@ -28,7 +28,8 @@ from retrieval.reports.ranking_page import PageSettings, write_page
 from retrieval.training import expert_clips
 from retrieval.training.distilling import read_masks, read_teacher
 from retrieval.training.expert_clips import similarities
-from retrieval.training.experts_trainer import ExpertSettings, ExpertsTrainer, seeded
+from retrieval.training.expert_settings import ExpertSettings
+from retrieval.training.experts_trainer import ExpertsTrainer, seeded
 
 CHALLENGE = "cvpr2020-challenge/"  # before the names of the challenge's experiments
 

@@ -6,6 +6,7 @@ missing experts are zero.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ from retrieval.errors import FileError, SettingsError
 from retrieval.files import write_pickle
 from retrieval.models import CENet
 from retrieval.training.expert_clips import ExpertClips, embed_videos, slices
-from retrieval.training.experts_trainer import Taught
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What one teacher says of the training clips, its experts side by side."""
+
+    video: torch.Tensor  # [n, dim]
+    text: torch.Tensor  # [n_captions, dim], weighted beforehand by the teacher's weights
+
+    def sims(self, captions: torch.Tensor, videos: torch.Tensor) -> torch.Tensor:
+        """[n, n] similarities of a batch, as the teacher's stored vectors give them."""
+        return self.text[captions].float() @ self.video[videos].float().T
 
 
 def check_teaches(model: torch.nn.Module) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from retrieval.errors import SettingsError
 from retrieval.models import CEConfig, Expert
-from retrieval.training.experts_trainer import ExpertSettings
+from retrieval.training.expert_settings import ExpertSettings
 
 ALL = ("audio", "motion.flow.0", "ocr", "rgb.clip.0", "scene.layout.0", "speech")
 TOKENS = {"audio": 5, "ocr": 8, "speech": 8}  # that are taken of the experts of many tokens

@@ -5,10 +5,9 @@ unbroken one.
 """
 
 import random
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,134 +22,14 @@ from retrieval.losses import distillation, max_margin_ranking
 from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
 from retrieval.models import CEConfig, CENet, MNNet, MNNetConfig, build, load_weights
 from retrieval.models.trained import Trained
+from retrieval.training.distilling import Taught
 from retrieval.training.events import Events
 from retrieval.training.expert_clips import ExpertClips, similarities
+from retrieval.training.expert_settings import ExpertSettings
+from retrieval.training.lots import Lot, OfficialLot, allowed_captions
 from retrieval.training.optimisers import get_optimiser, get_schedule
 
 BEST, LAST, LOG, CONFIG = "trained_model.pth", "last.pth", "log.jsonl", "config.json"
-LOTS = ("own", "official")
-# Figures that a run is judged by, as official configs name them.
-FIGURES = {
-    **{f"R{k}": f"R@{k}" for k in (1, 5, 10, 50)},
-    "MedR": "MdR",
-    "MeanR": "MnR",
-    "geometric_mean_R1-R5-R10": "Geom",
-}
-
-
-@dataclass(frozen=True)
-class ExpertSettings:
-    """How a network of the family is trained."""
-
-    epochs: int = 15
-    batch: int = 128  # videos a step, each with one caption drawn by lot
-    optimiser: str = "Ranger"  # see training/optimisers.py
-    optimiser_args: Mapping[str, Any] = field(
-        default_factory=lambda: {"lr": 0.05, "weight_decay": 1e-3}
-    )
-    schedule: str = "StepLR"  # stepped once an epoch
-    schedule_args: Mapping[str, Any] = field(default_factory=lambda: {"step_size": 1, "gamma": 0.9})
-    margin: float = 0.2  # of the ranking loss, a difference of similarities
-    fix_norm: bool = True  # leaves the diagonal out of that loss
-    n_captions: int = 0  # first captions of a training video to draw from; 0 for all
-    val_captions: int = 1  # captions asked of each validation video
-    select: str = "best"  # epoch by `monitor`, a later one of equals; or "last"
-    lot: str = "own"  # "official": the draws of the released loader
-    n_workers: int = 0  # processes among which the released loader shares out its draws
-    seed: int = 0
-    save_every: int = 1  # epochs between saved states; 0 for the end alone
-    monitor: str = "max val_t2v_Geom"  # what is best: max or min, and a validation figure
-    text_dropout: float = 0.0  # chance that a drawn caption loses half of its tokens
-    drop_last: bool = False  # whether the videos left at the end of an epoch are left out
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 2 or self.save_every < 0 or self.n_workers < 0:
-            raise SettingsError(
-                f"expected epochs >= 1, batch >= 2, save_every >= 0, num_workers >= 0, got "
-                f"{self.epochs}, {self.batch}, {self.save_every} and {self.n_workers}"
-            )
-        if not 0 <= self.text_dropout <= 1:
-            raise SettingsError(f"text_dropout is a chance of 0 to 1, got {self.text_dropout}")
-        if not re.fullmatch(r"(max|min) \S+", self.monitor):
-            raise SettingsError(
-                f"monitor must be max or min and a figure like val_t2v_Geom, got {self.monitor!r}"
-            )
-        if self.lot not in LOTS or self.select not in ("best", "last"):
-            raise SettingsError(
-                f"lot must be own or official and select best or last, got {self.lot!r} and "
-                f"{self.select!r}"
-            )
-
-    @staticmethod
-    def from_official(config: Mapping[str, Any], seed: int = 0) -> "ExpertSettings":
-        """What the sections of a resolved official config say.
-
-        Raises:
-            SettingsError: a value that is not supported, or a section is missing.
-        """
-        try:
-            loader, trainer = config["data_loader"]["args"], config["trainer"]
-            optimiser, schedule = config["optimizer"], config["lr_scheduler"]
-            loss = config["loss"]
-            epochs, batch = trainer["epochs"], loader["batch_size"]
-        except (KeyError, TypeError) as error:
-            raise SettingsError(f"the config lacks {error}; add it") from error
-        if loss.get("type") != "MaxMarginRankingLoss":
-            raise SettingsError(f"unknown loss {loss.get('type')!r}; give MaxMarginRankingLoss")
-        if loader.get("text_dropout") and loader.get("fuse_captions"):
-            raise SettingsError("text_dropout cannot be combined with fuse_captions; set it to 0")
-        if epochs < trainer.get("save_period", 1):
-            raise SettingsError(
-                f"trainer.epochs {epochs} is below trainer.save_period {trainer['save_period']}, "
-                "so that nothing would be saved; raise one or lower the other"
-            )
-        limited = loader.get("restrict_train_captions", 0)
-        last = config.get("eval_mode") == "fixed_num_epochs"
-        return ExpertSettings(
-            epochs=epochs,
-            batch=batch,
-            optimiser=optimiser["type"],
-            optimiser_args=dict(optimiser.get("args", {})),
-            schedule=schedule["type"],
-            schedule_args=dict(schedule.get("args", {})),
-            margin=loss.get("args", {}).get("margin", 1),
-            fix_norm=loss.get("args", {}).get("fix_norm", True),
-            # The released code restricts captions of this data set only.
-            n_captions=limited if loader.get("dataset_name") == "MSRVTT" else 0,
-            val_captions=loader.get("num_test_captions", 1),
-            select="last" if last else "best",
-            lot="official",
-            n_workers=loader.get("num_workers", 0),
-            seed=seed,
-            monitor="max val_t2v_Geom" if last else _monitored(trainer.get("monitor")),
-            text_dropout=float(loader.get("text_dropout", 0.0)),
-            drop_last=bool(loader.get("drop_last", False)),
-        )
-
-
-def _monitored(official: str | None) -> str:
-    """An official config's `trainer.monitor` in our names."""
-    given = official or "max val_t2v_metrics_geometric_mean_R1-R5-R10"
-    found = re.fullmatch(r"(max|min) val_(t2v|v2t)_metrics_(\S+)", given)
-    if not found or found[3] not in FIGURES:
-        known = ", ".join(FIGURES)
-        raise SettingsError(
-            f"unknown trainer.monitor {given!r}; give max or min and val_t2v_metrics_ or "
-            f"val_v2t_metrics_ with one of {known}"
-        )
-    return f"{found[1]} val_{found[2]}_{FIGURES[found[3]]}"
-
-
-@dataclass(frozen=True, eq=False)
-class Taught:
-    """What one teacher says of the training clips, its experts side by side."""
-
-    video: torch.Tensor  # [n, dim]
-    text: torch.Tensor  # [n_captions, dim], weighted beforehand by the teacher's weights
-
-    def sims(self, captions: torch.Tensor, videos: torch.Tensor) -> torch.Tensor:
-        """[n, n] similarities of a batch, as the teacher's stored vectors give them."""
-        return self.text[captions].float() @ self.video[videos].float().T
 
 
 def seeded(config: CEConfig | MNNetConfig, seed: int) -> CENet | MNNet:
@@ -416,155 +295,6 @@ class ExpertsTrainer:
             torch.cuda.set_rng_state(state["cuda_rng"], self.train.device)
         self.epoch, self.elapsed_s = state["epoch"], state["elapsed_s"]
         self.curves = state["curves"]
-
-
-# ---- drawing by lot ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Allowed:
-    """Which captions of each training video may be drawn."""
-
-    captions: np.ndarray  # places in the clips' captions, video by video
-    first: np.ndarray  # [n + 1], where each video's begin
-    masked: bool  # whether some are left out by a mask
-    n_tokens: np.ndarray  # of every caption of the clips, whether it may be drawn or not
-
-    def __len__(self) -> int:
-        return len(self.first) - 1
-
-
-def allowed_captions(
-    clips: ExpertClips, limit: int = 0, masks: np.ndarray | None = None
-) -> Allowed:
-    """Captions that may be drawn.
-
-    Args:
-        clips: training clips.
-        limit: only the first so many of a video; 0 for all.
-        masks: [n_captions] bool; None for all.
-
-    Raises:
-        SettingsError: the masks leave a video without captions, or are of another length.
-    """
-    counts = np.diff(clips.first)
-    owner = np.repeat(np.arange(len(clips)), counts)
-    number = np.arange(len(owner)) - clips.first[:-1][owner]
-    keep = number < limit if limit else np.ones(len(owner), dtype=bool)
-    if masks is not None:
-        if len(masks) != len(keep):
-            raise SettingsError(
-                f"the caption masks have {len(masks)} elements for {len(keep)} captions; make "
-                "them again"
-            )
-        keep &= masks
-    left = np.bincount(owner[keep], minlength=len(clips))
-    if not left.all():
-        raise SettingsError(
-            f"the caption masks leave video {clips.videos[int(left.argmin())]} without a caption; "
-            "keep one, or leave the video out of the training list"
-        )
-    first = np.concatenate([[0], np.cumsum(left)])
-    n_tokens = np.diff(clips.captions.starts.cpu().numpy())
-    return Allowed(np.flatnonzero(keep), first, masks is not None, n_tokens)
-
-
-class Lot:
-    """What is drawn in an epoch depends on seed and epoch alone, so there is no state to keep."""
-
-    def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
-        self.allowed, self.settings = allowed, settings
-
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """What an epoch learns from.
-
-        Returns:
-            videos in the order of the epoch; a caption of each, by its place; and, with dropout,
-            which tokens of these captions stay, all of the first one, then all of the second, ...
-        """
-        rng = np.random.default_rng([self.settings.seed, epoch])
-        order = rng.permutation(len(self.allowed))
-        first, counts = self.allowed.first[:-1][order], np.diff(self.allowed.first)[order]
-        captions = self.allowed.captions[first + (rng.random(len(order)) * counts).astype(int)]
-        if not self.settings.text_dropout:
-            return order, captions, None
-        n_tokens = self.allowed.n_tokens[captions]
-        whole = rng.random(len(order)) >= self.settings.text_dropout
-        return order, captions, np.repeat(whole, n_tokens) | (rng.random(n_tokens.sum()) > 0.5)
-
-    def state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to do."""
-
-
-class OfficialLot:
-    """Draws what the released loader draws, from generators of the same seed.
-
-    The order of videos comes from torch's own loader and so from its global generator; for each
-    video, in order, numpy draws a caption by `choice`, a number that says whether text dropout
-    steps in, and if so one for each of the caption's tokens. Where the loader has processes of
-    its own, they take the batches in turn, and each draws from a generator that torch seeds anew
-    in every epoch.
-    """
-
-    def __init__(self, allowed: Allowed, settings: ExpertSettings) -> None:
-        self.allowed, self.settings = allowed, settings
-        self.rng = np.random.RandomState(settings.seed)
-
-    def draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """As of `Lot`."""
-        settings = self.settings
-        loader = torch.utils.data.DataLoader(
-            range(len(self.allowed)),
-            settings.batch,
-            shuffle=True,
-            drop_last=settings.drop_last,
-            collate_fn=list,
-        )
-        rngs = self._of_workers() or [self.rng]
-        order, captions, kept = [], [], []
-        for i, batch in enumerate(loader):
-            for video in batch:
-                caption, tokens = self._caption(video, rngs[i % len(rngs)])
-                captions.append(caption)
-                kept.append(tokens)
-            order += batch
-        dropout = self.settings.text_dropout
-        return np.array(order), np.array(captions), np.concatenate(kept) if dropout else None
-
-    def _caption(self, video: int, rng: np.random.RandomState) -> tuple[int, np.ndarray]:
-        """A caption of a video, and which of its tokens stay."""
-        start, stop = self.allowed.first[video : video + 2]
-        n = stop - start  # of one, as where captions are fused, no number is drawn
-        # There with zeros between for captions that are masked, which moves no other one.
-        chances = np.full(n, 1 / n) if self.allowed.masked else None
-        caption = int(self.allowed.captions[start + rng.choice(n, size=1, p=chances)[0]])
-        n_tokens = int(self.allowed.n_tokens[caption])
-        if rng.random_sample() < self.settings.text_dropout:
-            return caption, rng.random_sample(n_tokens) > 0.5
-        return caption, np.ones(n_tokens, dtype=bool)
-
-    def _of_workers(self) -> list[np.random.RandomState]:
-        """Generators of the loader's processes in the epoch that comes, by torch's own rule."""
-        before = torch.get_rng_state()
-        seed = int(torch.empty((), dtype=torch.int64).random_())  # what the loader draws first
-        torch.set_rng_state(before)
-        low, high = seed & 0xFFFFFFFF, seed >> 32
-        seeds = [np.random.SeedSequence([i, low, high]) for i in range(self.settings.n_workers)]
-        return [np.random.RandomState(each.generate_state(4)) for each in seeds]
-
-    def state(self) -> dict[str, Any]:
-        """Of numpy's generator, as plain data."""
-        name, keys, *rest = self.rng.get_state()
-        return {"name": name, "keys": keys.tolist(), "rest": rest}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where a state was taken."""
-        keys = np.array(state["keys"], dtype=np.uint32)
-        self.rng.set_state((state["name"], keys, *state["rest"]))
 
 
 # ---- files ---------------------------------------------------------------------------------------
