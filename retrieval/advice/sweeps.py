@@ -23,7 +23,6 @@ from retrieval.streaming.tiles import mean_std
 N_VALUES = 13  # of a range, where nobody says how many
 BANK = "bank"  # the knob that is no setting of a normaliser: captions of the bank
 EVEN = ("alpha", "lambda")  # knobs whose ranges are cut evenly, not in even ratios
-HUBNESS_AT = 10  # places that count for hubs, fewer in a smaller gallery
 
 
 @dataclass(frozen=True)

@@ -27,26 +27,44 @@ def neighbours_knob(default: int) -> Any:
     return knob(default, "bank captions", "nearest bank captions of an item that are looked at")
 
 
-def nearest_alike(bank_column: np.ndarray, neighbours: int) -> np.ndarray:
-    """[n_bank] weights: the same for the nearest captions, zero for all others."""
-    count = min(neighbours, len(bank_column))
-    weights = np.zeros(len(bank_column))
-    weights[np.argsort(-bank_column, kind="stable")[:count]] = 1 / count
-    return weights
+class _MeanOfNearest(Normaliser):
+    """b[j] = alpha * r[j]: what all have in common that take off a share of the mean."""
 
+    alpha: float
+    neighbours: int
+    k: int
 
-def mean_in_words(share: float, count: int) -> str:
-    """How a bias comes about that is a share of the mean over the nearest captions."""
-    if count == 1:
-        return f"Its bias is {share:g} times its similarity to its nearest bank caption."
-    return (
-        f"Its bias is {share:g} times the mean of its similarities to its {count:,} nearest bank "
-        "captions; each of them counts alike."
-    )
+    cost: ClassVar[str] = HEAP_COST
+
+    def __post_init__(self) -> None:
+        check_share("alpha", self.alpha)
+        check_count("neighbours", self.neighbours)
+
+    def fitting(self, evidence: Evidence) -> Fitting:
+        """Ask for k-occurrence and the largest entries of every column."""
+        counts, nearest = yield TopItems(self.k), Nearest(self.neighbours)
+        return bias_of(self, evidence, self.alpha * nearest.mean(axis=1), counts)
+
+    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
+        """The nearest captions count alike, all others not at all."""
+        count = min(self.neighbours, len(bank_column))
+        weights = np.zeros(len(bank_column))
+        weights[np.argsort(-bank_column, kind="stable")[:count]] = 1 / count
+        return weights
+
+    def in_words(self, n_bank: int, beta: float | None) -> str:
+        """How an item's bias comes about."""
+        count = min(self.neighbours, n_bank)
+        if count == 1:
+            return f"Its bias is {self.alpha:g} times its similarity to its nearest bank caption."
+        return (
+            f"Its bias is {self.alpha:g} times the mean of its similarities to its {count:,} "
+            "nearest bank captions; each of them counts alike."
+        )
 
 
 @dataclass(frozen=True)
-class NNN(Normaliser):
+class NNN(_MeanOfNearest):
     """Nearest neighbour normalisation: b[j] = alpha * r[j].
 
     Scale-free: alpha has no unit. The paper's advice is alpha 0.75 for a bank of the gallery's
@@ -62,29 +80,11 @@ class NNN(Normaliser):
 
     name: ClassVar[str] = "nnn"
     title: ClassVar[str] = "Nearest neighbour normalisation"
-    cost: ClassVar[str] = HEAP_COST
     paper: ClassVar[str] = "Chowdhury et al., EMNLP 2024, equations 2 and 3"
-
-    def __post_init__(self) -> None:
-        check_share("alpha", self.alpha)
-        check_count("neighbours", self.neighbours)
-
-    def fitting(self, evidence: Evidence) -> Fitting:
-        """Ask for k-occurrence and the largest entries of every column."""
-        counts, nearest = yield TopItems(self.k), Nearest(self.neighbours)
-        return bias_of(self, evidence, self.alpha * nearest.mean(axis=1), counts)
-
-    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
-        """The nearest captions count alike."""
-        return nearest_alike(bank_column, self.neighbours)
-
-    def in_words(self, n_bank: int, beta: float | None) -> str:
-        """How an item's bias comes about."""
-        return mean_in_words(self.alpha, min(self.neighbours, n_bank))
 
 
 @dataclass(frozen=True)
-class CSLS(Normaliser):
+class CSLS(_MeanOfNearest):
     """Cross-domain similarity local scaling: 2 s[i,j] - r_query[i] - r[j], so b[j] = r[j] / 2.
 
     r_query, the mean of the query's own best similarities, is the same for a whole row: it changes
@@ -96,26 +96,10 @@ class CSLS(Normaliser):
     neighbours: int = neighbours_knob(10)
     k: int = votes_knob()
 
+    alpha: ClassVar[float] = 0.5
     name: ClassVar[str] = "csls"
     title: ClassVar[str] = "CSLS"
-    cost: ClassVar[str] = HEAP_COST
     paper: ClassVar[str] = "Conneau et al., ICLR 2018, section 2.3"
-
-    def __post_init__(self) -> None:
-        check_count("neighbours", self.neighbours)
-
-    def fitting(self, evidence: Evidence) -> Fitting:
-        """Ask for k-occurrence and the largest entries of every column."""
-        counts, nearest = yield TopItems(self.k), Nearest(self.neighbours)
-        return bias_of(self, evidence, 0.5 * nearest.mean(axis=1), counts)
-
-    def weights(self, bank_column: np.ndarray, beta: float | None) -> np.ndarray | None:
-        """The nearest captions count alike."""
-        return nearest_alike(bank_column, self.neighbours)
-
-    def in_words(self, n_bank: int, beta: float | None) -> str:
-        """How an item's bias comes about."""
-        return mean_in_words(0.5, min(self.neighbours, n_bank))
 
 
 @dataclass(frozen=True, eq=False)
