@@ -13,11 +13,13 @@ import sys
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from retrieval.errors import RetrievalError
 from retrieval.gallery import FILM_LIBRARY
 from retrieval.tabs import about, compare, hubness, matrices, queries, results
 from retrieval.tabs.api import publish
+from retrieval.tabs.assets import Assets
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
 from retrieval.tabs.kept_reports import Reports, reports_route
@@ -30,6 +32,7 @@ ROOT = Path(__file__).resolve().parent
 STYLE = ROOT / "assets" / "style.css"
 SCRIPT = ROOT / "assets" / "page.js"
 MAX_WAITING = 256  # events that may wait; beyond, a visitor is told that the page is busy
+ENCODERS_AFTER_S = 10.0  # with no visitor; else a moment after the first page is shown
 TITLE = "Text-video retrieval, with and without QB-Norm"
 
 
@@ -116,13 +119,13 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
         max_file_size=uploads.limits.file_bytes,
         app_kwargs={
             "routes": routes,
-            "middleware": [Guard.middleware(uploads)],
+            "middleware": [Guard.middleware(uploads), Middleware(Assets)],
             "openapi_url": None,
         },
         **server,
     )
     uploads.keep_clean()
-    library.load_encoders()
+    library.load_encoders(ENCODERS_AFTER_S)
     return started
 
 

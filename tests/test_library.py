@@ -94,6 +94,34 @@ def test_an_encoder_is_built_once_however_many_ask():
     assert built == [1]
 
 
+def test_encoders_wait_until_a_page_is_drawn_and_are_begun_once(tmp_path):
+    begun = []
+
+    def load():
+        begun.append(time.monotonic())
+        return FakeEncoder()
+
+    opened = Library([make_gallery(tmp_path, n=8)], encoders={"gallery": EncoderSlot(load)})
+    asked = time.monotonic()
+    for _ in range(3):  # visitors
+        opened.load_encoders(after_s=0.2)
+    time.sleep(0.6)
+    assert len(begun) == 1
+    assert begun[0] - asked >= 0.2
+    assert opened.waiting("gallery", typed=True) is None
+    opened.load_encoders(after_s=0.0)
+    assert len(begun) == 1
+
+
+def test_a_typed_query_does_not_wait_for_the_encoders_turn(tmp_path):
+    slot = EncoderSlot(FakeEncoder)
+    opened = Library([make_gallery(tmp_path, n=8)], encoders={"gallery": slot})
+    opened.load_encoders(after_s=60.0)
+    assert opened.waiting("gallery", typed=True) is not None
+    slot._thread.join()
+    assert slot.ready
+
+
 def test_an_encoder_that_cannot_load_says_so_to_each_query():
     def load():
         raise ModelError("the weights are not here")

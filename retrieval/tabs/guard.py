@@ -61,7 +61,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        if _path(scope) == UPLOAD and scope["method"] == "POST":
+        if path_of(scope) == UPLOAD and scope["method"] == "POST":
             length = headers.get(b"content-length")
             guarded = _with_headers(send)
             await self.uploads.let_in(
@@ -83,7 +83,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, str]) -> PlainTextResponse | None:
         """The answer to a request that goes no further; None lets it through."""
-        path = _path(scope)
+        path = path_of(scope)
         if path not in EXACT and not path.startswith(BELOW) and not self._is_upload(path):
             return PlainTextResponse("Not found.", status_code=404)
         if scope["method"] in READING:
@@ -99,7 +99,7 @@ class Guard:
         return None
 
 
-def _path(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
     """The path below the page's root."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(root + "/") else path

@@ -30,6 +30,7 @@ from retrieval.tabs.library import Library, Waiting
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
+DRAWN_S = 1.0  # until a browser has drawn a first page
 _answers = itertools.count(1)
 
 
@@ -129,7 +130,9 @@ class Handlers:
 
     def load(self, request: gr.Request) -> list:
         """The page was opened; its address says on what."""
-        return self._open(str(request.query_params)[:4000], None, "replace")
+        shown = self._open(str(request.query_params)[:4000], None, "replace")
+        self.library.load_encoders(after_s=DRAWN_S)
+        return shown
 
     def why(self, bridge, event: gr.EventData) -> list:
         """The panel for one video of the ranking on the page."""

@@ -59,6 +59,11 @@ class Slot:
             return self._made
 
     @property
+    def begun(self) -> bool:
+        """Whether it is there, or is being made in the background, or that has failed."""
+        return self.ready or self._thread is not None
+
+    @property
     def waited_s(self) -> float:
         """Seconds since the making began."""
         return time.monotonic() - self._started_s
@@ -364,10 +369,23 @@ class Library:
                 )
             return self._engines[gallery, bank]
 
-    def load_encoders(self) -> None:
-        """Start loading the encoders of all open galleries in the background."""
-        for slot in {opened.encoder for opened in self._opened.values()} - {None}:
-            slot.begin()
+    def load_encoders(self, after_s: float = 0.0) -> None:
+        """Have the encoders of all open galleries loaded in the background, `after_s` from now.
+
+        Loading keeps the processors busy for seconds, so it waits until a page is on the screen.
+        """
+        slots = {opened.encoder for opened in self._opened.values()} - {None}
+        if all(slot.begun for slot in slots):
+            return
+
+        def begin() -> None:
+            for slot in slots:
+                if not slot.begun:
+                    slot.begin()
+
+        timer = threading.Timer(after_s, begin)
+        timer.daemon = True
+        timer.start()
 
     def _of(self, name: str) -> _Opened:
         return self._opened[name] if name in self._opened else self._closed[name].opening()
