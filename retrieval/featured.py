@@ -1,14 +1,14 @@
 """Expert features of videos, laid out as in official sets -> a gallery of a network of experts."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from retrieval.datasets.features import read_dict, read_features, sentence_of
+from retrieval.datasets.features import Features, read_dict, read_features, sentence_of
 from retrieval.datasets.official import read_list
 from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists
 from retrieval.encoders.trained import Reads, TrainedExperts
@@ -33,11 +33,19 @@ def read_clips(features: Path, reads: Reads, videos: Sequence[str]) -> ExpertCli
         FileNotFoundError: a file is not there.
         FileError: a file is damaged, lacks a video, or has vectors of another length.
     """
-    experts, available = {}, {}
+    found = {}
     for name, how in reads.experts.items():
         files = expert_files(features, reads.dataset, reads.split, name, how)
-        found = read_features(name, files, videos, axis=how.get("aggregate-axis", 1))
-        experts[name], available[name] = expert_tensors(found, videos, reads.tokens.get(name, 0))
+        found[name] = read_features(name, files, videos, axis=how.get("aggregate-axis", 1))
+    return clips_of(found, reads, videos)
+
+
+def clips_of(found: Mapping[str, Features], reads: Reads, videos: Sequence[str]) -> ExpertClips:
+    """The same of features that are there: expert -> its features, of all that a network takes."""
+    experts, available = {}, {}
+    for name in reads.experts:
+        longest = reads.tokens.get(name, 0)
+        experts[name], available[name] = expert_tensors(found[name], videos, longest)
     nothing = Tokens(torch.zeros(0, 1), torch.zeros(1, dtype=torch.int64), 1)
     return ExpertClips(tuple(videos), experts, available, nothing, np.zeros(len(videos) + 1, int))
 

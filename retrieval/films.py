@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SIZE = (224, 168)  # width, height of a library film in pixels
 N_PAIRS = 12  # pairs of frames in a film
 APART_S = 1 / 12  # seconds between the frames of a pair
 RATE = 22_050  # samples of sound a second
+SIDE = 448  # pixels of a frame's shorter side, which models scale down further
 _SKIP_S = 2.0  # seconds to the next wanted picture from which on seeking pays
 
 
@@ -49,29 +51,66 @@ def read_film(
     """
     child = child or video.CHILD
     where = {"path": video.existing(path), "most_s": most_s}
-    _, frames = child.ask("pairs", n=N_PAIRS, apart_s=APART_S, size=SIZE, **where)
+    _, frames = child.ask("frames", n=N_PAIRS, later_s=(0.0, APART_S), size=SIZE, **where)
     _, sound = child.ask("track", rate=RATE, **where)
     return Film(frames, sound.view(np.float32) if len(sound) else None)
+
+
+def read_frames(
+    path: str | Path, n_frames: int, child: video.Child, most_s: float | None = None
+) -> np.ndarray:
+    """Frames of a stranger's file as `video.sample_frames` gives them, large ones made smaller.
+
+    Args:
+        path: a local video file.
+        n_frames: frames to return, from the middles of n equal parts.
+        child: opens it.
+        most_s: only so many seconds from the start are used; None uses all.
+
+    Returns:
+        [n_frames, height, width, 3] uint8, of which the shorter side is at most SIDE.
+
+    Raises:
+        FileNotFoundError, VideoError: as `read_film`.
+    """
+    where = {"path": video.existing(path), "most_s": most_s}
+    return child.ask("frames", n=n_frames, later_s=(0.0,), size=SIDE, **where)[1]
 
 
 # Inside the child.
 
 
-def _pairs(
-    path: str, n: int, apart_s: float, size: tuple[int, int], most_s: float | None
+def _frames(
+    path: str,
+    n: int,
+    later_s: Sequence[float],
+    size: tuple[int, int] | int,
+    most_s: float | None,
 ) -> np.ndarray:
-    """Pairs of frames from the middles of n equal parts: [2 n, height, width, 3] uint8."""
+    """Frames from the middles of n equal parts, each followed by those so much later.
+
+    Args:
+        path: of the file.
+        n: parts.
+        later_s: seconds from the middle on, 0 first.
+        size: width and height to cut and scale to, or the most pixels of the shorter side.
+        most_s: seconds that are used.
+
+    Returns:
+        [n * len(later_s), height, width, 3] uint8.
+    """
     container, stream = video.open_stream(path)
     with container:
         starts, keys = _times(container, stream)
         starts, length_s = _used(starts, most_s)
-        first = starts[0] + (np.arange(n) + 0.5) * length_s / n + 1e-6
-        shown = np.searchsorted(starts, np.stack([first, first + apart_s], axis=1), side="right")
-        wanted = starts[np.clip(shown.ravel() - 1, 0, len(starts) - 1)]
+        middle = starts[0] + (np.arange(n) + 0.5) * length_s / n + 1e-6
+        shown = np.searchsorted(starts, np.add.outer(middle, later_s).ravel(), side="right")
+        wanted = starts[np.clip(shown - 1, 0, len(starts) - 1)]
         found = _pictures(container, stream, np.unique(wanted), keys, size)
     if not found:
         raise VideoError(video.unreadable(path, "no picture can be decoded"))
-    return np.stack([found[at] for at in wanted.tolist()])
+    first = found[float(wanted[0])]
+    return np.stack([video.same_size(found[at], first.shape) for at in wanted.tolist()])
 
 
 def _track(path: str, rate: int, most_s: float | None) -> np.ndarray:
@@ -125,7 +164,7 @@ def _used(starts: np.ndarray, most_s: float | None) -> tuple[np.ndarray, float]:
 
 
 def _pictures(
-    container, stream, wanted: np.ndarray, keys: list[float], size: tuple[int, int]
+    container, stream, wanted: np.ndarray, keys: list[float], size: tuple[int, int] | int
 ) -> dict[float, np.ndarray]:
     """The pictures at those times, made small at once.
 
@@ -140,7 +179,7 @@ def _pictures(
 
 
 def _decoded(
-    container, stream, wanted: list[float], keys: list[float], size: tuple[int, int]
+    container, stream, wanted: list[float], keys: list[float], size: tuple[int, int] | int
 ) -> dict[float, np.ndarray] | None:
     """The pictures at those times; None where a seek led past one of them."""
     import av
@@ -180,19 +219,24 @@ def _key_before(keys: list[float], at: float) -> float:
     return keys[place - 1] if place else -np.inf
 
 
-def _small(frame, size: tuple[int, int]) -> np.ndarray:
-    """A picture upright, cut around its middle to the shape that is wanted, and scaled."""
+def _small(frame, size: tuple[int, int] | int) -> np.ndarray:
+    """A picture upright and scaled; to a shape, it is cut around its middle first."""
     from PIL import Image
 
     picture = video.upright(frame)
     height, width = picture.shape[:2]
-    if (width, height) == tuple(size):
+    if isinstance(size, int):
+        scale = min(1.0, size / min(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+    else:
+        wide = min(width, max(1, round(height * size[0] / size[1])))
+        tall = min(height, max(1, round(width * size[1] / size[0])))
+        left, top = (width - wide) // 2, (height - tall) // 2
+        picture = picture[top : top + tall, left : left + wide]
+    if picture.shape[1::-1] == tuple(size):
         return picture
-    wide = min(width, max(1, round(height * size[0] / size[1])))
-    tall = min(height, max(1, round(width * size[1] / size[0])))
-    left, top = (width - wide) // 2, (height - tall) // 2
-    cut = Image.fromarray(picture[top : top + tall, left : left + wide])
-    return np.asarray(cut.resize(tuple(size), Image.Resampling.BICUBIC))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize(tuple(size), Image.Resampling.BICUBIC))
 
 
-WORK = {"pairs": _pairs, "track": _track}
+WORK = {"frames": _frames, "track": _track}

@@ -289,7 +289,7 @@ def _frames_by_pyav(path: str, n_frames: int) -> np.ndarray:
         for at in remaining:  # some files declare a picture more than they hold
             found[at] = upright(last[1])
     shape = found[float(wanted[0])].shape
-    return np.stack([_same_size(found[float(at)], shape) for at in wanted])
+    return np.stack([same_size(found[float(at)], shape) for at in wanted])
 
 
 def upright(frame) -> np.ndarray:
@@ -297,7 +297,7 @@ def upright(frame) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
 
-def _same_size(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def same_size(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if picture.shape == shape:
         return picture
     from PIL import Image
