@@ -15,10 +15,9 @@ from retrieval.encoders.trained import Reads, TrainedExperts
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, write_gallery, write_showing
 from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors
+from retrieval.watching import media_of
 
 logger = logging.getLogger(__name__)
-
-HEARD = ("audio", "speech")  # kinds of experts that listen; a network of these searches sounds
 
 
 def read_clips(features: Path, reads: Reads, videos: Sequence[str]) -> ExpertClips:
@@ -106,8 +105,7 @@ def index_experts(
         logger.info("left out %d videos that have no expert of %s", (~there).sum(), encoder.name)
     emb, rows = emb[there], [row for row, kept in zip(rows, there, strict=True) if kept]
     about = EncoderId.of(encoder, spec)
-    heard = all(name.split(".")[0] in HEARD for name, _ in encoder.experts)
-    media = "audio" if heard else "video"
+    media = media_of(encoder)
     if shown is not None:
         write_showing(out, shown, [row["id"] for row in rows], emb, about, command, media)
         return len(rows)

@@ -14,6 +14,7 @@ from retrieval import files
 from retrieval.building import Build
 from retrieval.errors import GalleryError, VideoError
 from retrieval.gallery import EncoderId, check_ids, media_folder, write_gallery
+from retrieval.watching import DRAWN, Watcher, is_of_drawn_films, media_of, watcher_of
 
 logger = logging.getLogger(__name__)
 
@@ -170,6 +171,9 @@ def index_videos(
         raise GalleryError(f"{folder} holds no video files; name the folder that does")
     wanted = _match(found, folder, items)
     encoder = load_encoder()
+    watcher = watcher_of(encoder)
+    if is_of_drawn_films(encoder) and media_root == ".":
+        logger.warning("%s %s", encoder.name, DRAWN)
     recipe = {
         "folder": str(folder.resolve()),
         "encoder": encoder.digest,
@@ -177,7 +181,7 @@ def index_videos(
         "media_root": media_root,
     }
     with Build(out, command, recipe) as build:
-        shards = _embed_all(build, wanted, encoder, media_root)
+        shards = _embed_all(build, wanted, watcher, media_root)
         known = {entry["id"]: (emb, entry) for emb, entry in shards}
         kept = [row for _, row in wanted if row["id"] in known]
         if not kept:
@@ -196,7 +200,10 @@ def index_videos(
         build.drop_shards()
         _sweep_media(build.folder, rows)
         encoder_id = EncoderId.of(encoder, spec)
-        write_gallery(out, emb, rows, encoder_id, labelled, query_emb, command, media_root, build)
+        media = media_of(encoder)
+        write_gallery(
+            *(out, emb, rows, encoder_id, labelled, query_emb, command, media_root, build, media)
+        )
     return len(kept)
 
 
@@ -222,7 +229,7 @@ def _match(
 
 
 def _embed_all(
-    build: Build, wanted: list[tuple[Path, dict[str, Any]]], encoder: Any, media_root: str
+    build: Build, wanted: list[tuple[Path, dict[str, Any]]], watcher: Watcher, media_root: str
 ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """Yield (embedding, facts) per usable video; every shard is journaled once it is on disk."""
     from tqdm import tqdm
@@ -234,14 +241,14 @@ def _embed_all(
     }
     if finished:
         logger.info("continuing: %d videos are embedded already", len(finished))
-    pending: list[tuple[np.ndarray, dict[str, Any]]] = []
+    pending: list[tuple[Any, dict[str, Any]]] = []
 
     def flush() -> list[tuple[np.ndarray, dict[str, Any]]]:
         if not pending:
             return []
-        frames, entries = zip(*pending, strict=True)
+        watched, entries = zip(*pending, strict=True)
         pending.clear()
-        emb = np.asarray(encoder.encode_videos(list(frames)))
+        emb = watcher.embed(watched)
         build.add_shard(emb, list(entries))
         return list(zip(emb, entries, strict=True))
 
@@ -252,7 +259,7 @@ def _embed_all(
             yield known
             continue
         try:
-            pending.append(_prepare(build, path, row["id"], source, encoder.n_frames, media_root))
+            pending.append(_prepare(build, path, row["id"], source, watcher, media_root))
         except (VideoError, OSError) as error:
             logger.warning("skipped %s: %s", row["id"], error)
         if len(pending) >= SHARD_ITEMS:
@@ -265,14 +272,14 @@ def _prepare(
     path: Path,
     item_id: str,
     source: list[int],
-    n_frames: int,
+    watcher: Watcher,
     media_root: str,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Decode one video and put its poster and playable copy in place."""
+) -> tuple[Any, dict[str, Any]]:
+    """Watch one video and put its poster and playable copy in place."""
     from retrieval import video
 
     info = video.probe(path)
-    frames = video.sample_frames(path, n_frames)
+    watched = watcher.watch(path)
     facts: dict[str, Any] = {"id": item_id, "source": source}
     facts |= {"duration_s": round(info.duration_s, 3), "width": info.width, "height": info.height}
     facts |= {"fps": round(info.fps, 3), "codec": info.codec, "has_audio": info.has_audio}
@@ -283,7 +290,7 @@ def _prepare(
         if not poster.exists():
             poster.parent.mkdir(parents=True, exist_ok=True)
             video.thumbnail(path, poster)
-        return frames, facts | {"poster": f"posters/{poster.name}"}
+        return watched, facts | {"poster": f"posters/{poster.name}"}
     (build.folder / "media").mkdir(exist_ok=True)
     stem = hashlib.sha256(item_id.encode()).hexdigest()[:16]
     poster = build.folder / "media" / f"{stem}.jpg"
@@ -296,7 +303,7 @@ def _prepare(
         _link_or_copy(path.resolve(), clip)
     else:
         video.playable_copy(path, clip)
-    return frames, facts | {"clip": f"media/{clip.name}"}
+    return watched, facts | {"clip": f"media/{clip.name}"}
 
 
 def _link_or_copy(path: Path, copy: Path) -> None:

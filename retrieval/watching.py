@@ -18,7 +18,6 @@ import numpy as np
 from retrieval import films, video
 from retrieval.datasets.features import Features
 from retrieval.encoders import ENCODERS
-from retrieval.encoders.tokens import load_tokens
 from retrieval.errors import ModelError, VideoError
 from retrieval.experts import EXPERTS, hearing, layout, motion, signals
 from retrieval.films import Film, read_film
@@ -28,6 +27,7 @@ WORDS = ENCODERS["animations-clip"].parent / "tokens-words"  # vectors of words 
 DRAWN = (
     "was trained on small drawn films of 3 seconds alone; what it makes of real video is a guess"
 )
+HEARD = ("audio", "speech")  # kinds of experts that listen
 _LACKING = {"audio": "sound", "ocr": "words on screen", "speech": "speech or signals"}
 _SMALL = 4  # film pixels to one of motion and scene
 _GREY = np.array([0.3, 0.59, 0.11], np.float32)
@@ -73,6 +73,13 @@ def watcher_of(encoder: Any) -> Watcher:
     return Experts(encoder) if hasattr(encoder, "reads") else Frames(encoder)
 
 
+def media_of(encoder: Any) -> str:
+    """What its galleries hold, "audio" or "video": a network that only listens searches sounds."""
+    experts = getattr(encoder, "experts", ())
+    heard = bool(experts) and all(name.split(".")[0] in HEARD for name, _ in experts)
+    return "audio" if heard else "video"
+
+
 def is_of_drawn_films(encoder: Any) -> bool:
     """Whether an encoder has seen nothing but the film library; then `DRAWN` holds of it."""
     return encoder.name in ENCODERS or hasattr(encoder, "reads")
@@ -115,8 +122,8 @@ class Experts:
         )
         if reads.dataset != DATASET or strange:
             raise ModelError(
-                f"{encoder.name} takes {', '.join(strange or dims)} of {reads.dataset}, which are "
-                "not computed here; give its features with --experts"
+                f"{encoder.name} takes features that are not computed here of a video "
+                f"({', '.join(strange or dims)} of {reads.dataset}); give them with --experts"
             )
         self.encoder, self.names = encoder, tuple(dims)
 
@@ -206,6 +213,8 @@ def _reduced(frames: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _words() -> Any:
+    from retrieval.encoders.tokens import load_tokens
+
     return load_tokens(WORDS)
 
 

@@ -269,7 +269,7 @@ def test_wrong_options_are_told_in_a_sentence(tmp_path, library, runs, capsys, m
     folder = tmp_path / "models" / "one"
     pack(runs["animations-moee"], library.root / "text_encoders" / "words", folder)
     assert main(["index", str(films), "--model", str(folder), *out]) == 2
-    assert "one takes expert features; give --experts FEATURES" in capsys.readouterr().err
+    assert "one takes features that are not computed here" in capsys.readouterr().err
     assert main(["bank", "c.txt", "--captions-of", "b", *out]) == 2
     assert "--captions-of brings all captions" in capsys.readouterr().err
 

@@ -48,6 +48,7 @@ FLOORS = {
     "retrieval.index": 4,
     "retrieval.live": 4,
     "retrieval.featured": 4,
+    "retrieval.watching": 4,
     "retrieval.gallery": 4,
     "retrieval.indexing": 4,
     "retrieval.querybank": 4,

@@ -1,5 +1,8 @@
 """watching.py: features of a file are those that the library's command writes of the same film."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ torch = pytest.importorskip("torch")
 from test_films import grey, write_lossless  # noqa: E402
 
 from retrieval import films, video, watching  # noqa: E402
+from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.animations import render  # noqa: E402
 from retrieval.datasets.animations.library import split  # noqa: E402
 from retrieval.encoders import get_encoder  # noqa: E402
@@ -121,7 +125,7 @@ def test_a_network_of_other_experts_is_told_that_it_wants_features():
         name, model = "theirs", encoder.model
         reads = type("Reads", (), {"dataset": "MSRVTT"})
 
-    with pytest.raises(ModelError, match="of MSRVTT, which are not computed here; give"):
+    with pytest.raises(ModelError, match="of MSRVTT.*give them with --experts"):
         watching.watcher_of(Other())
 
 
@@ -130,3 +134,37 @@ def test_a_film_without_motion_or_colour_is_taken_too(tmp_path):
     found = watcher.watch(write_lossless(tmp_path / "a.mkv", np.zeros_like(grey(9, 64, 48)), 30))
     assert set(found) == {"motion.flow.0", "rgb.clip.0", "scene.layout.0"}
     assert np.isfinite(watcher.embed([found, found])).all()
+
+
+def test_a_folder_is_indexed_by_a_network_of_experts(tmp_path, lossless, clips, capsys, caplog):
+    folder, captions = tmp_path / "films", tmp_path / "captions.txt"
+    folder.mkdir()
+    for path in (*lossless, write_lossless(tmp_path / "tall.mkv", grey(70, 40, 90), 25)):
+        shutil.copy(path, folder)
+    (folder / "bad.mp4").write_bytes(b"nothing that plays")
+    captions.write_text("a bell rings at the drawbridge\na neon sign\na lava lamp\n")
+    asked = ["index", str(folder), "--model", "animations-ce", "--out", str(tmp_path / "g")]
+    assert main([*asked, "--bank", str(tmp_path / "none.txt")]) == 2
+    assert not (tmp_path / "g").exists()
+    capsys.readouterr()
+    assert main([*asked, "--bank", str(captions)]) == 0
+    assert "trained on small drawn films" in caplog.text and "skipped bad.mp4" in caplog.text
+    gallery = open_gallery(tmp_path / "g", verify=True)
+    assert len(gallery) == 4 and gallery.media == "video"
+    whole = open_gallery(FILM_LIBRARY.with_name("animations-ce"))
+    for clip in clips:
+        own = gallery.video_emb[gallery.rows[f"{clip.id}.mkv"]]
+        np.testing.assert_allclose(own, whole.video_emb[whole.rows[clip.id]], atol=1e-3)
+    assert main(["search", "a neon sign", "--gallery", str(tmp_path / "g"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_bank"] == 3
+
+
+def test_a_folder_without_sound_is_no_gallery_of_sounds(tmp_path, lossless, caplog):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    shutil.copy(lossless[2], folder)
+    asked = ["index", str(folder), "--model", "animations-audio", "--out", str(tmp_path / "g")]
+    assert main(asked) == 2 and "has no sound" in caplog.text
+    shutil.copy(lossless[0], folder)
+    assert main(asked) == 0
+    assert open_gallery(tmp_path / "g").media == "audio"

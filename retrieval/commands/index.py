@@ -2,10 +2,11 @@
 
 import argparse
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
-from retrieval.commands import DEFAULT_MODEL, MODEL_HELP
+from retrieval.commands import DEFAULT_MODEL, MODEL_HELP, bank
 from retrieval.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="--experts: show this gallery's items and labelled queries; it lies beside --out",
     )
+    parser.add_argument(
+        "--bank",
+        metavar="CAPTIONS",
+        help="also make the querybank OUT-bank of this list, as `bank CAPTIONS --gallery OUT` does",
+    )
     parser.add_argument("--encoder-id", help="name or SHA-256 of the encoder of --embeddings")
     parser.add_argument(
         "--media-root",
@@ -76,6 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make or verify a gallery."""
+    from retrieval.querybank import read_captions
+
     if args.verify is not None:
         return _verify(args.verify)
     ways = {
@@ -93,9 +101,21 @@ def run(args: argparse.Namespace) -> int:
     for option in ("checkpoint", "tokens", "gallery"):
         if getattr(args, option) is not None and args.experts is None:
             raise SettingsError(f"--{option} belongs to --experts FEATURES")
+    if args.bank is not None:
+        read_captions(args.bank)  # what is wrong with it is told before the long work
     n_items = given[0](args)
     logger.info("%s: %s items", args.out, f"{n_items:,}")
-    return 0
+    return 0 if args.bank is None else _bank(args.bank, args.out)
+
+
+def _bank(captions: str, gallery: str) -> int:
+    """The querybank beside a gallery, by the command that makes one."""
+    options = [captions, "--gallery", gallery, "--out", f"{gallery.rstrip('/')}-bank"]
+    parser = argparse.ArgumentParser()
+    bank.add_arguments(parser)
+    args = parser.parse_args(options)
+    args.command_line = shlex.join(["python", "-m", "retrieval", "bank", *options])
+    return bank.run(args)
 
 
 def _verify(path: str) -> int:
@@ -122,10 +142,7 @@ def _from_videos(args: argparse.Namespace) -> int:
     def load():
         from retrieval.encoders import get_encoder
 
-        encoder = get_encoder(spec)
-        if hasattr(encoder, "reads"):
-            raise SettingsError(f"{encoder.name} takes expert features; give --experts FEATURES")
-        return encoder
+        return get_encoder(spec)
 
     return index_videos(
         args.videos,
