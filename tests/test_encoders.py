@@ -12,6 +12,8 @@ open_clip = pytest.importorskip("open_clip")
 
 from retrieval import checkpoint  # noqa: E402
 from retrieval.encoders import ENCODERS, clip, get_encoder, hub  # noqa: E402
+from retrieval.encoders.clip.loading import build_model  # noqa: E402
+from retrieval.encoders.clip.pixels import Preprocess  # noqa: E402
 from retrieval.errors import ModelError, RetrievalError  # noqa: E402
 from retrieval.training.bpe import learn_merges, write_merges  # noqa: E402
 
@@ -44,7 +46,7 @@ def write_folder(folder):
     }
     (folder / clip.CONFIG).write_text(json.dumps(config))
     (folder / clip.WORDS).write_text("\n".join(sorted(set(words))))
-    model = clip.build_model(config["model_cfg"], PREPROCESS_CFG, seed=1)
+    model = build_model(config["model_cfg"], PREPROCESS_CFG, seed=1)
     with torch.no_grad():  # as after training: nothing left at its neutral first value
         for parameter in model.parameters():
             parameter += 0.02 * torch.randn(parameter.shape)
@@ -125,7 +127,7 @@ def test_pixels_are_those_of_open_clip(videos, resize_mode, interpolation):
     cfg = {**PREPROCESS_CFG, "resize_mode": resize_mode, "interpolation": interpolation}
     theirs = image_transform_v2(PreprocessCfg(**cfg), is_train=False)
     for frames in videos:
-        ours = clip.Preprocess(cfg)(frames)
+        ours = Preprocess(cfg)(frames)
         assert ours.shape == (len(frames), 3, 32, 32)
         for one, frame in zip(ours, frames, strict=True):
             levels = (
@@ -201,7 +203,7 @@ def model(tmp_path):
     config = {**MODEL_CFG, "text_cfg": {**MODEL_CFG["text_cfg"], "vocab_size": 49408}}
     (tmp_path / "tiny-test.json").write_text(json.dumps(config))
     open_clip.add_model_config(tmp_path / "tiny-test.json")
-    return clip.build_model(config, PREPROCESS_CFG, seed=3)
+    return build_model(config, PREPROCESS_CFG, seed=3)
 
 
 class Archived(torch.nn.Module):

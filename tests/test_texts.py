@@ -442,7 +442,7 @@ TOWERS = {
 def test_any_text_tower_gives_the_states_of_its_tokens(tower):
     import open_clip.model
 
-    from retrieval.encoders.clip import ClipEncoder
+    from retrieval.encoders.clip.encoder import ClipEncoder
 
     kind, settings = TOWERS[tower]
     torch.manual_seed(0)

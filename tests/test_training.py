@@ -20,6 +20,8 @@ from retrieval import checkpoint  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.animations import split  # noqa: E402
 from retrieval.encoders import clip, get_encoder  # noqa: E402
+from retrieval.encoders.clip.loading import build_model, build_tokenizer  # noqa: E402
+from retrieval.encoders.clip.pixels import Preprocess  # noqa: E402
 from retrieval.errors import ModelError  # noqa: E402
 from retrieval.training import frame_cache  # noqa: E402
 from retrieval.training.bpe import learn_merges, write_merges  # noqa: E402
@@ -77,7 +79,7 @@ def test_merges_match_their_definition():
 def test_open_clip_reads_the_merges_and_every_word_is_one_token(tmp_path):
     words = ["two", "kites", "kite", "fly", "over", "the", "sea"]
     write_merges(tmp_path / "merges.txt.gz", learn_merges(words, 100))
-    tokenizer = clip.build_tokenizer(tmp_path / "merges.txt.gz", 12)
+    tokenizer = build_tokenizer(tmp_path / "merges.txt.gz", 12)
     assert [len(tokenizer.encode(word)) for word in words] == [1] * 7
     assert len(tokenizer.encode("zzz")) == 3
     text = "Two kites fly over the sea"
@@ -114,7 +116,7 @@ def test_cached_frames_are_those_that_are_drawn_and_only_once(tmp_path, monkeypa
 def test_small_frames_are_squashed_as_the_encoder_squashes_them():
     one = split("val")[0]
     whole = frame_cache.draw_frames(one, frame_cache.spread_times(2))
-    pixels = clip.Preprocess({**PREPROCESS_CFG, "size": 32})(whole)
+    pixels = Preprocess({**PREPROCESS_CFG, "size": 32})(whole)
     levels = (pixels * 0.25 + 0.5) * 255
     small = frame_cache.small_frames(one, 2, 32)
     assert np.abs(levels.permute(0, 2, 3, 1).numpy() - small).max() < 1.5
@@ -150,7 +152,7 @@ def coloured_pairs(n: int, seed: int) -> Pairs:
 
 
 def trainer(folder, settings=SETTINGS, minutes=None, report=lambda line: None, n=64):
-    model = clip.build_model(MODEL_CFG, PREPROCESS_CFG, settings.seed)
+    model = build_model(MODEL_CFG, PREPROCESS_CFG, settings.seed)
     train, val = coloured_pairs(n, 1), coloured_pairs(24, 2)
     return Trainer(model, train, val, settings, folder, {"test": 1}, minutes, report)
 
@@ -176,7 +178,7 @@ def test_a_run_learns_and_keeps_its_best_epoch(tmp_path):
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert max(row["R@1"] for row in rows) == best["R@1"]
     assert "validation R@1" in lines[-1] and "clips/s" in lines[-1] and "min left" in lines[-1]
-    kept = clip.build_model(MODEL_CFG, PREPROCESS_CFG, 5)
+    kept = build_model(MODEL_CFG, PREPROCESS_CFG, 5)
     kept.load_state_dict(checkpoint.read_weights(tmp_path / "best.safetensors"))
     run.model = kept
     assert run.validate()["R@1"] == pytest.approx(best["R@1"], abs=5)

@@ -38,6 +38,6 @@ def get_encoder(spec: str | Path, device: str | None = None) -> Encoder:
         from retrieval.encoders.trained import load_experts
 
         return load_experts(Path(folder))
-    from retrieval.encoders.clip import load_clip
+    from retrieval.encoders.clip.loading import load_clip
 
     return load_clip(folder if isinstance(folder, Path) else str(folder), device)

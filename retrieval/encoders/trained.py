@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from retrieval import checkpoint
-from retrieval.encoders.clip import one_thread
 from retrieval.encoders.texts import get_tokens
+from retrieval.encoders.threads import one_thread
 from retrieval.encoders.tokens import TokenEncoder, load_tokens
 from retrieval.errors import ModelError, QueryError
 from retrieval.files import read_json, sha256_file, write_json

@@ -11,7 +11,8 @@ import numpy as np
 from retrieval import checkpoint
 from retrieval.building import Build
 from retrieval.datasets.animations import Clip, split
-from retrieval.encoders import clip as clip_encoder
+from retrieval.encoders.clip import CONFIG, WEIGHTS, WORDS, words_of
+from retrieval.encoders.clip.loading import build_model, build_tokenizer, load_clip
 from retrieval.errors import SettingsError
 from retrieval.files import replacing, write_json
 from retrieval.training.bpe import learn_merges, write_merges
@@ -113,9 +114,9 @@ def train(
     settings = replace(recipe.settings, **changed)
     clips = {part: split(part)[:limit] for part in ("train", "val")}
     out.mkdir(parents=True, exist_ok=True)
-    words = [w for c in clips["train"] for text in c.captions for w in clip_encoder.words_of(text)]
+    words = [w for c in clips["train"] for text in c.captions for w in words_of(text)]
     write_merges(out / MERGES, learn_merges(words, recipe.n_merges))
-    tokenizer = clip_encoder.build_tokenizer(out / MERGES, recipe.text["context_length"])
+    tokenizer = build_tokenizer(out / MERGES, recipe.text["context_length"])
     pairs = {
         part: Pairs(
             cached_frames(cache, part, recipe.n_frames, recipe.size, workers, report, limit),
@@ -125,7 +126,7 @@ def train(
     }
     model_cfg = recipe.model_cfg(vocab_size=max(tokenizer.encoder.values()) + 1)
     trainer = Trainer(
-        clip_encoder.build_model(model_cfg, recipe.preprocess_cfg(), settings.seed),
+        build_model(model_cfg, recipe.preprocess_cfg(), settings.seed),
         pairs["train"],
         pairs["val"],
         settings,
@@ -141,15 +142,15 @@ def train(
             "preprocess_cfg": recipe.preprocess_cfg(),
             "n_frames": recipe.n_frames,
         }
-        write_json(build.folder / clip_encoder.CONFIG, config)
+        write_json(build.folder / CONFIG, config)
         weights = checkpoint.read_weights(out / BEST)
-        checkpoint.write_weights(build.folder / clip_encoder.WEIGHTS, weights)
+        checkpoint.write_weights(build.folder / WEIGHTS, weights)
         for file in (MERGES, CURVES):
             with replacing(build.folder / file) as copy:
                 copy.write((out / file).read_bytes())
-        with replacing(build.folder / clip_encoder.WORDS) as file:
+        with replacing(build.folder / WORDS) as file:
             file.write("\n".join(sorted(set(words))).encode() + b"\n")
-        encoder = clip_encoder.load_clip(build.folder, device="cpu")
+        encoder = load_clip(build.folder, device="cpu")
         about = {
             "encoder": {"name": name, "digest": encoder.digest, "dim": encoder.dim},
             "best": best,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from retrieval import checkpoint
-from retrieval.encoders import clip
+from retrieval.encoders.clip.pixels import normalise
+from retrieval.encoders.clip.towers import frame_features, pool_frames, text_features
 from retrieval.errors import ModelError
 from retrieval.files import replacing, write_json
 from retrieval.losses import symmetric_info_nce
@@ -201,7 +202,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         with self._precision():
             video_emb = self._videos(frames)
-            text_emb = clip.text_features(self.model, tokens.flatten(0, 1).to(self.device))
+            text_emb = text_features(self.model, tokens.flatten(0, 1).to(self.device))
         text_emb = text_emb.float().unflatten(0, tokens.shape[:2])  # [batch, captions, dim]
         scale = self.model.logit_scale.exp()
         each = [symmetric_info_nce(one, video_emb, scale) for one in text_emb.unbind(1)]
@@ -216,8 +217,8 @@ class Trainer:
     def _videos(self, frames: np.ndarray) -> torch.Tensor:
         """[n, n_frames, size, size, 3] uint8 -> [n, dim] unit rows."""
         pixels = torch.tensor(frames).to(self.device).flatten(0, 1).permute(0, 3, 1, 2)
-        frame_emb = clip.frame_features(self.model, clip.normalise(pixels, self.mean, self.std))
-        return clip.pool_frames(frame_emb.float().unflatten(0, frames.shape[:2]))
+        frame_emb = frame_features(self.model, normalise(pixels, self.mean, self.std))
+        return pool_frames(frame_emb.float().unflatten(0, frames.shape[:2]))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda")
@@ -232,7 +233,7 @@ class Trainer:
             tokens = torch.from_numpy(self.val.tokens[part, 0]).long().to(self.device)
             with self._precision():
                 videos.append(self._videos(self.val.frames[part]))
-                texts.append(clip.text_features(self.model, tokens).float())
+                texts.append(text_features(self.model, tokens).float())
         sims = (torch.cat(texts) @ torch.cat(videos).T).cpu().numpy()
         found = summarise(t2v_ranks(sims, np.arange(len(sims))))
         return {name: found[name] for name in ("R@1", "R@5", "R@10", "MdR")}
