@@ -323,6 +323,7 @@ def test_a_run_is_evaluated_again_by_its_recipe(tmp_path, library, capsys):
         ([], "--data is missing"),
         (["--data", "DATA", "--seeds", "a"], "--seeds takes whole numbers"),
         (["--data", "DATA", "--device", "cuda:9"], "there is no device 'cuda:9' here"),
+        (["--data", "DATA", "--device", "9"], "there is no device 'cuda:9' here"),
         (["--data", "DATA", "--minutes", "3"], "--minutes is not for networks on expert"),
         (["--data", "nowhere"], "train_list_full.txt is not there"),
     ],

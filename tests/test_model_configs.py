@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from retrieval.errors import SettingsError  # noqa: E402
-from retrieval.models import build, from_official  # noqa: E402
+from retrieval.models import CENet, build, from_official  # noqa: E402
 from retrieval.models.config import TEXT_DIMS  # noqa: E402
 
 SENET, RESNEXT = "imagenet.senet154.0", "imagenet.resnext101_32x48d.0"
@@ -318,6 +318,16 @@ def test_configs_that_cannot_be_built_are_refused_in_a_sentence(spoil, message):
     spoil(config)
     with pytest.raises(SettingsError, match=message):
         from_official(config)
+
+
+def test_a_network_is_built_of_a_resolved_config_or_says_how_to_resolve_it():
+    with torch.device("meta"):
+        assert isinstance(build(official(ALL, **MSRVTT)), CENet)
+    with pytest.raises(SettingsError, match="got str; read the file with load_config"):
+        from_official("configs/msrvtt/train-full-ce.json")
+    bare = {"inherit_from": "configs/base_config.json", "experts": {"text_feat": "w2v"}}
+    with pytest.raises(SettingsError, match="inherits from configs/base_config.json, which is not"):
+        build(bare)
 
 
 def test_official_configs_keep_the_official_zeros_of_concatenation():

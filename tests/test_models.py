@@ -263,6 +263,9 @@ def test_availability_of_any_precision_is_read(rng):
         (lambda g: [i.zero_() for i in g["ind"].values()], "marked as missing but holds numbers"),
         (lambda g: g["ind"]["face"].fill_(2.0), "availability must be 0 or 1"),
         (lambda g: g["experts"].pop("scene"), "no features of scene"),
+        (lambda g: g["ind"].clear(), "no features of audio, face, scene, speech"),
+        (lambda g: g["ind"].update(face=torch.ones(2)), "same videos, got audio 5 and 5, face 5 a"),
+        (lambda g: g.pop("text"), "text is missing; the task retrieval"),
         (lambda g: g.update(text=g["text"][..., :3]), "other text features"),
         (lambda g: g["experts"].update(scene=torch.ones(N, 9)), "scene are .5, 9., expected"),
         (lambda g: g["experts"].update(audio=torch.ones(N, 4)), "expected .n, n_tokens, 4."),
@@ -273,6 +276,49 @@ def test_bad_batches_are_told_in_a_sentence(rng, spoil, message):
     spoil(given)
     with pytest.raises(ValueError, match=message):
         model(**given)
+
+
+def test_what_a_video_lacks_changes_its_own_column_alone(rng):
+    """An early version weighed a caption by what its own video has, and so told which that is."""
+    model, given = made(VARIANTS["moee"]).eval(), batch(SMALL, rng)
+    assert given["ind"]["scene"][2] == 1
+    one = model(**given)
+    given["experts"]["scene"][2] = torch.nan
+    given["ind"]["scene"][2] = 0
+    other = model(**given)
+    for name, emb in one["text_embds"].items():
+        torch.testing.assert_close(other["text_embds"][name], emb, rtol=0, atol=0)
+    before, after = (out["cross_view_conf_matrix"] for out in (one, other))
+    changed = (before - after).abs().amax(dim=0) > 1e-9
+    assert changed.tolist() == [video == 2 for video in range(N)]
+
+
+def test_padding_takes_part_whatever_the_mask_says(rng):
+    model, given = made(SMALL).eval(), batch(SMALL, rng)
+    one = model(**given)["cross_view_conf_matrix"]
+    masked = model(**given, text_token_mask=torch.ones(N, 1))["cross_view_conf_matrix"]
+    torch.testing.assert_close(masked, one, rtol=0, atol=0)
+    longer = torch.nn.functional.pad(given["text"], (0, 0, 0, 2))
+    other = model(given["experts"], given["ind"], longer)["cross_view_conf_matrix"]
+    assert (other - one).abs().max() > 1e-3
+
+
+def test_keeping_missing_experts_leaves_weights_and_availability_out(rng):
+    model, given = made(VARIANTS["keep missing"]).eval(), batch(SMALL, rng)
+    out = model(**given)
+    expected = sum(
+        out["text_embds"][name][:, 0] @ out["vid_embds"][name].T for name in model.config.names
+    )
+    torch.testing.assert_close(out["cross_view_conf_matrix"], expected)
+
+
+@pytest.mark.parametrize("name", ["concat", "concat mix"])
+def test_concatenated_experts_are_given_as_they_went_in(rng, name):
+    model, given = made(VARIANTS[name]).eval(), batch(SMALL, rng)
+    out = model(**given)
+    filled = torch.nan_to_num(given["experts"]["face"])
+    torch.testing.assert_close(out["vid_embds"]["face"], filled, rtol=0, atol=0)
+    assert list(out["text_embds"]) == ["audio"]
 
 
 def test_a_video_without_any_expert_is_refused(rng):
@@ -348,6 +394,13 @@ def test_the_weights_of_another_architecture_are_told_apart():
         load_weights(ce, wider.state_dict())
     with pytest.raises(ModelError, match="has besides extra"):
         load_weights(ce, {**ce.state_dict(), "extra": torch.ones(1)})
+
+
+def test_weights_come_as_arrays_and_in_checkpoints_too():
+    one, other = made(SMALL, seed=1), made(SMALL, seed=2)
+    load_weights(other, {"epoch": 3, "state_dict": arrays(one.state_dict())})
+    for key, value in one.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value, rtol=0, atol=0)
 
 
 def test_a_seed_gives_the_initial_weights_of_the_released_code():

@@ -135,6 +135,7 @@ def test_optimisers_by_the_names_of_configs(name, kind):
         ("SWATS", {}, "unknown optimiser 'SWATS'; available: RAdam, Ranger and those of"),
         ("lr_scheduler", {}, "unknown optimiser 'lr_scheduler'"),
         ("Ranger", {"speed": 3}, "Ranger does not take .'speed': 3."),
+        ("RAdam", {"weigth_decay": 3}, "RAdam does not take .'weigth_decay': 3."),
         ("Ranger", {"lr": 0}, "expected lr and eps > 0"),
         ("Ranger", {"k": 0}, "k >= 1"),
         ("RAdam", {"betas": (0.9, 1.0)}, "betas in 0..1"),

@@ -59,7 +59,7 @@ def choose_for(
 
 
 def chosen_device(name: str) -> str:
-    """A device by the name that an option gives it; "auto" is the GPU where there is one.
+    """A device by its name; "auto" is the GPU where there is one, a number that GPU.
 
     Raises:
         SettingsError: there is no such device here.
@@ -68,6 +68,7 @@ def chosen_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    name = f"cuda:{name}" if name.isdigit() else name
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

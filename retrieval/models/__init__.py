@@ -1,6 +1,7 @@
 """Networks of the Collaborative Experts family and its baseline, built from a config."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,27 +29,28 @@ ARCHITECTURES = {CEConfig: CENet, MNNetConfig: MNNet}
 DEPRECATED = ("ce.moe_fc_bottleneck1.", "ce.moe_cg.", "ce.moe_fc_proj.")
 
 
-def build(config: CEConfig | MNNetConfig) -> CENet | MNNet:
-    """Make a network with fresh parameters."""
+def build(config: CEConfig | MNNetConfig | Mapping[str, Any]) -> CENet | MNNet:
+    """Make a network with fresh parameters; of a resolved official config too."""
+    if isinstance(config, Mapping):
+        config = from_official(config)
     return ARCHITECTURES[type(config)](config)
 
 
-def load_weights(
-    model: nn.Module, weights: Mapping[str, torch.Tensor], assign: bool = False
-) -> None:
+def load_weights(model: nn.Module, weights: Mapping[str, Any], assign: bool = False) -> None:
     """Load a state dict of this architecture, strictly, whether official or ours.
 
     The prefix of several GPUs and the parts of early models are dropped first.
 
     Args:
         model: whose parameters are filled.
-        weights: name -> tensor.
+        weights: name -> tensor or array; or a checkpoint that holds them as its "state_dict".
         assign: the tensors become the parameters, instead of being copied into them.
 
     Raises:
         ModelError: keys or shapes differ; the message names them.
     """
-    weights = {key.removeprefix("module."): value for key, value in weights.items()}
+    held = weights.get("state_dict", weights)
+    weights = {key.removeprefix("module."): torch.as_tensor(x) for key, x in held.items()}
     weights = {key: v for key, v in weights.items() if not key.startswith(DEPRECATED)}
     own = model.state_dict()
     other = [key for key in own if key in weights and own[key].shape != weights[key].shape]

@@ -76,22 +76,25 @@ class CENet(nn.Module):
         Returns:
             "modalities": names in order; "cross_view_conf_matrix": [n_texts * n_captions, n]
             similarities, or [n_texts, n] where captions are averaged; "text_embds" and
-            "vid_embds": expert -> [n_texts, n_captions, dim] and [n, dim]. Of the task
-            "classification" instead "class_preds" [n, n_classes], and of
-            "compute_video_embeddings" "embeddings".
+            "vid_embds": expert -> [n_texts, n_captions, dim] and [n, dim], its pooled features
+            where experts are concatenated. Of the task "classification" instead "class_preds"
+            [n, n_classes], and of "compute_video_embeddings" "embeddings".
         """
         names = self.config.names
-        available = self.availability(ind)
         video = self.embed_videos(experts, ind)
         if self.config.task == "compute_video_embeddings":
             return {"modalities": names, "embeddings": video}
         if self.config.task == "classification":
             together = torch.cat([video[name] for name in names], dim=1)
             return {"modalities": names, "class_preds": self.ce.classifier(together)}
+        if text is None:
+            raise ValueError(
+                f"text is missing; the task {self.config.task} compares it with videos"
+            )
         text_emb, weights = self.embed_text(text)
         return {
             "modalities": names,
-            "cross_view_conf_matrix": self.sims(text_emb, weights, video, available),
+            "cross_view_conf_matrix": self.sims(text_emb, weights, video, self.availability(ind)),
             "text_embds": text_emb,
             "vid_embds": video,
         }
@@ -136,9 +139,14 @@ class CENet(nn.Module):
         missing = [name for name in self.config.names if name not in experts or name not in ind]
         if missing:
             raise ValueError(f"no features of {', '.join(missing)}; the model was built for them")
+        counts = {name: (len(experts[name]), ind[name].numel()) for name in self.config.names}
+        if len({n for pair in counts.values() for n in pair}) > 1:
+            shown = ", ".join(f"{name} {n} and {m}" for name, (n, m) in counts.items())
+            raise ValueError(f"expected features and availability of the same videos, got {shown}")
+        available = self.availability(ind)
         pooled = {e.name: self._pool(e, experts[e.name], ind[e.name]) for e in self.config.experts}
-        self._refuse_one(len(next(iter(pooled.values()))))
-        return self.ce.embed_videos(pooled, self.availability(ind))
+        self._refuse_one(len(available))
+        return self.ce.embed_videos(pooled, available)
 
     def sims(
         self,
@@ -156,7 +164,8 @@ class CENet(nn.Module):
         config = self.config
         flat = [text[name].flatten(0, 1) for name in text]
         if config.concat_experts or config.concat_mix_experts:
-            together = torch.cat([video[name] for name in video], dim=1)
+            names = ["mixed"] if config.concat_mix_experts else config.names
+            together = torch.cat([video[name] for name in names], dim=1)
             return padded_product(flat[0], together, config.official_concat)
         sims = expert_similarity(
             flat,
@@ -310,8 +319,9 @@ class Experts(nn.Module):
                 self.h_reason,
                 self.video_GU,
             )
-        elif config.concat_mix_experts:
-            return {"mixed": self.video_GU[0](torch.cat(vectors, dim=1))}
+        elif config.concat_mix_experts:  # beside what went in, which the released code gives
+            mixed = self.video_GU[0](torch.cat(vectors, dim=1))
+            return {**pooled, "mixed": mixed}
         elif not config.concat_experts:
             vectors = [unit(v) for unit, v in zip(self.video_GU, vectors, strict=True)]
         return dict(zip(config.names, vectors, strict=True))

@@ -203,6 +203,16 @@ def from_official(config: Mapping[str, Any]) -> CEConfig | MNNetConfig:
     Raises:
         SettingsError: a key is missing or unknown, or values exclude each other.
     """
+    if not isinstance(config, Mapping):
+        raise SettingsError(
+            f"expected the sections of a config, got {type(config).__name__}; read the file with "
+            "load_config"
+        )
+    if "arch" not in config and "inherit_from" in config:
+        raise SettingsError(
+            f"the config inherits from {config['inherit_from']}, which is not merged in; read the "
+            "file with load_config"
+        )
     arch = _section(config, "arch")
     if arch.get("type") == "MNNet":
         experts = resolve_experts(config)

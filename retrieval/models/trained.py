@@ -46,7 +46,7 @@ def read_trained(path: str | Path, config: Mapping[str, Any] | None = None) -> T
     # Without memory at first: the weights take the places of parameters never made.
     with torch.device("meta"):
         model = build(from_official(config))
-    load_weights(model, {key: torch.from_numpy(x) for key, x in weights.items()}, assign=True)
+    load_weights(model, weights, assign=True)
     best = held.get("monitor_best")
     return Trained(
         model.eval(),

@@ -39,7 +39,6 @@ class RAdam(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        **further: Any,
     ) -> None:
         if not (lr > 0 and eps > 0 and weight_decay >= 0 and all(0 <= b < 1 for b in betas)):
             raise SettingsError(
@@ -47,7 +46,7 @@ class RAdam(torch.optim.Optimizer):
                 f"{eps}, weight_decay {weight_decay}, betas {betas}"
             )
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, {**defaults, **further})
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -132,7 +131,11 @@ class Ranger(RAdam):
     ) -> None:
         if not (0 <= alpha <= 1 and k >= 1):
             raise SettingsError(f"expected alpha in 0..1 and k >= 1, got {alpha} and {k}")
-        super().__init__(params, lr, betas, eps, weight_decay, alpha=alpha, k=k)
+        super().__init__(params, lr, betas, eps, weight_decay)
+        self.defaults |= {"alpha": alpha, "k": k}
+        for group in self.param_groups:
+            group.setdefault("alpha", alpha)
+            group.setdefault("k", k)
 
     def _fresh(self, p: torch.Tensor) -> dict[str, Any]:
         return {**super()._fresh(p), "slow_buffer": p.detach().clone()}
