@@ -15,12 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval import films, video
+from retrieval import video
 from retrieval.datasets.features import Features
 from retrieval.encoders import ENCODERS
 from retrieval.errors import ModelError, VideoError
 from retrieval.experts import EXPERTS, hearing, layout, motion, signals
-from retrieval.films import Film, read_film
+from retrieval.video import films
+from retrieval.video.films import Film, read_film
 
 DATASET = "Animations"  # whose experts can be computed of a file
 WORDS = ENCODERS["animations-clip"].parent / "tokens-words"  # vectors of words on screen

@@ -6,10 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from retrieval import films, video
+from retrieval import video
 from retrieval.datasets.animations import render, sounds
 from retrieval.errors import VideoError
 from retrieval.experts import motion
+from retrieval.video import films
 
 
 def write_lossless(path, frames, fps, sound=None, rate=films.RATE, gop=12):

@@ -1,4 +1,4 @@
-"""video.py: facts, equal frames from both decoders, playable copies, bad files in a sentence."""
+"""video/: facts, equal frames from both decoders, playable copies, bad files in a sentence."""
 
 import struct
 import time

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from test_films import grey, write_lossless  # noqa: E402
 
-from retrieval import films, video, watching  # noqa: E402
+from retrieval import video, watching  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.animations import render  # noqa: E402
 from retrieval.datasets.animations.library import split  # noqa: E402
@@ -18,6 +18,7 @@ from retrieval.encoders import get_encoder  # noqa: E402
 from retrieval.errors import ModelError, VideoError  # noqa: E402
 from retrieval.experts import EXPERTS  # noqa: E402
 from retrieval.gallery import FILM_LIBRARY, open_gallery  # noqa: E402
+from retrieval.video import films  # noqa: E402
 
 torch.set_num_threads(1)
 MODELS = ("animations-ce", "animations-moee", "animations-teachtext-ce-plus", "animations-audio")

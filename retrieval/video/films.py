@@ -2,7 +2,7 @@
 
 A library film has 3 s, 12 frames a second of 224 x 168, and one mono track. Any other is looked at
 in the same places: pairs of neighbouring frames in the middles of equal parts, cut to that shape
-around the middle and scaled. What opens the file runs in a child of `retrieval.video`, like there:
+around the middle and scaled. What opens the file runs in the child:
 a public function asks, the one of the same name with a leading underscore does the work.
 """
 
@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval import video
 from retrieval.errors import VideoError
+from retrieval.video.child import CHILD, Child, existing
+from retrieval.video.decoding import same_size, upright
+from retrieval.video.opening import length_s, open_stream, picture_times, unreadable
 
 SIZE = (224, 168)  # width, height of a library film in pixels
 N_PAIRS = 12  # pairs of frames in a film
@@ -35,9 +37,7 @@ class Film:
     track: np.ndarray | None  # [n] float32 in -1..1 at RATE, as long as the film; None without one
 
 
-def read_film(
-    path: str | Path, child: video.Child | None = None, most_s: float | None = None
-) -> Film:
+def read_film(path: str | Path, child: Child | None = None, most_s: float | None = None) -> Film:
     """Read a film.
 
     Args:
@@ -49,15 +49,15 @@ def read_film(
         FileNotFoundError: there is no such file.
         VideoError: the file holds no video that can be read.
     """
-    child = child or video.CHILD
-    where = {"path": video.existing(path), "most_s": most_s}
+    child = child or CHILD
+    where = {"path": existing(path), "most_s": most_s}
     _, frames = child.ask("frames", n=N_PAIRS, later_s=(0.0, APART_S), size=SIZE, **where)
     _, sound = child.ask("track", rate=RATE, **where)
     return Film(frames, sound.view(np.float32) if len(sound) else None)
 
 
 def read_frames(
-    path: str | Path, n_frames: int, child: video.Child, most_s: float | None = None
+    path: str | Path, n_frames: int, child: Child, most_s: float | None = None
 ) -> np.ndarray:
     """Frames of a stranger's file as `video.sample_frames` gives them, large ones made smaller.
 
@@ -73,7 +73,7 @@ def read_frames(
     Raises:
         FileNotFoundError, VideoError: as `read_film`.
     """
-    where = {"path": video.existing(path), "most_s": most_s}
+    where = {"path": existing(path), "most_s": most_s}
     return child.ask("frames", n=n_frames, later_s=(0.0,), size=SIDE, **where)[1]
 
 
@@ -99,30 +99,30 @@ def _frames(
     Returns:
         [n * len(later_s), height, width, 3] uint8.
     """
-    container, stream = video.open_stream(path)
+    container, stream = open_stream(path)
     with container:
         starts, keys = _times(container, stream)
-        starts, length_s = _used(starts, most_s)
-        middle = starts[0] + (np.arange(n) + 0.5) * length_s / n + 1e-6
+        starts, used_s = _used(starts, most_s)
+        middle = starts[0] + (np.arange(n) + 0.5) * used_s / n + 1e-6
         shown = np.searchsorted(starts, np.add.outer(middle, later_s).ravel(), side="right")
         wanted = starts[np.clip(shown - 1, 0, len(starts) - 1)]
         found = _pictures(container, stream, np.unique(wanted), keys, size)
     if not found:
-        raise VideoError(video.unreadable(path, "no picture can be decoded"))
+        raise VideoError(unreadable(path, "no picture can be decoded"))
     first = found[float(wanted[0])]
-    return np.stack([video.same_size(found[at], first.shape) for at in wanted.tolist()])
+    return np.stack([same_size(found[at], first.shape) for at in wanted.tolist()])
 
 
 def _track(path: str, rate: int, most_s: float | None) -> np.ndarray:
     """The sound from the first picture to the end of the last, as bytes; none without a track."""
     import av
 
-    container, stream = video.open_stream(path)
+    container, stream = open_stream(path)
     with container:
         if not container.streams.audio:
             return np.zeros(0, np.uint8)
-        starts, length_s = _used(_times(container, stream)[0], most_s)
-        track = np.zeros(round(length_s * rate), np.float32)
+        starts, used_s = _used(_times(container, stream)[0], most_s)
+        track = np.zeros(round(used_s * rate), np.float32)
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
         at = None
         container.seek(0)
@@ -152,14 +152,14 @@ def _times(container, stream) -> tuple[np.ndarray, list[float]]:
     """The start of every picture in showing order, and of those that decoding can begin at."""
     packets = [p for p in container.demux(stream) if p.pts is not None and p.size]
     keys = sorted(p.pts * float(stream.time_base) for p in packets if p.is_keyframe)
-    return video.picture_times(packets, stream), keys
+    return picture_times(packets, stream), keys
 
 
 def _used(starts: np.ndarray, most_s: float | None) -> tuple[np.ndarray, float]:
     """The pictures within the first so many seconds, and the length of that part."""
-    length_s = video.length_s(starts)
-    if most_s is None or length_s <= most_s:
-        return starts, length_s
+    whole_s = length_s(starts)
+    if most_s is None or whole_s <= most_s:
+        return starts, whole_s
     return starts[starts < starts[0] + most_s], most_s
 
 
@@ -223,7 +223,7 @@ def _small(frame, size: tuple[int, int] | int) -> np.ndarray:
     """A picture upright and scaled; to a shape, it is cut around its middle first."""
     from PIL import Image
 
-    picture = video.upright(frame)
+    picture = upright(frame)
     height, width = picture.shape[:2]
     if isinstance(size, int):
         scale = min(1.0, size / min(height, width))
