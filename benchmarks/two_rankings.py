@@ -20,7 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrieval.engine import Engine, Settings
+from retrieval.answers import Settings
+from retrieval.engine import Engine
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
 from retrieval.places import best_of
 from retrieval.querybank import Querybank

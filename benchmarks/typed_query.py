@@ -20,7 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from retrieval.engine import Engine, Settings, open_engine
+from retrieval.answers import Settings
+from retrieval.engine import Engine, open_engine
 
 
 def sentences(engine: Engine, n: int, seed: int) -> list[str]:

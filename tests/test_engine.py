@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrieval import engine as engine_module
 from retrieval import metrics
-from retrieval.answers import MAX_QUERY, clean_query
-from retrieval.engine import Engine, Settings, open_engine
+from retrieval.answers import MAX_QUERY, Settings, clean_query
+from retrieval.engine import Engine, open_engine
+from retrieval.engine import biases as biases_module
+from retrieval.engine import ranking as ranking_module
+from retrieval.engine.kept import Kept
 from retrieval.errors import GalleryError, ModelError, QueryError, SettingsError
 from retrieval.gallery import EncoderId, Gallery, Item, Queries, open_gallery, write_gallery
 from retrieval.normalisers import SEARCHABLE, Evidence, Normaliser, parse_spec, title_of
@@ -391,7 +393,7 @@ def test_curves_are_the_changes_at_each_value(engine):
 
 def test_a_large_matrix_of_queries_is_not_held_whole(engine, monkeypatch):
     whole, hub = engine.changes(Settings()), engine.hubness(Settings(), k=3)
-    monkeypatch.setattr(engine_module, "MATRIX_CELLS", 30 * 4 * 7)
+    monkeypatch.setattr(ranking_module, "MATRIX_CELLS", 30 * 4 * 7)
     pieces = Engine(engine.gallery, engine.bank)
     assert [rows.stop - rows.start for rows, _ in pieces.stored_sims()] == [7, 7, 7, 7, 2]
     assert pieces.changes(Settings()) == whole
@@ -413,8 +415,8 @@ def test_a_text_is_embedded_once_and_a_bias_fitted_once(tmp_path, monkeypatch):
     engine = make_engine(tmp_path)
     encoder = engine.load_encoder()
     fitted = []
-    make = engine._make_fitted
-    monkeypatch.setattr(engine, "_make_fitted", lambda *key: fitted.append(key) or make(*key))
+    make = engine.biases._make
+    monkeypatch.setattr(engine.biases, "_make", lambda *key: fitted.append(key) or make(*key))
     before = encoder.n_encoded
     threads = [threading.Thread(target=engine.rank, args=("red dog runs",)) for _ in range(8)]
     for thread in threads:
@@ -428,7 +430,7 @@ def test_a_text_is_embedded_once_and_a_bias_fitted_once(tmp_path, monkeypatch):
 
 
 def test_the_store_is_bounded_and_forgets_the_least_recently_used():
-    kept, made = engine_module._Kept(2), []
+    kept, made = Kept(2), []
 
     def get(key):
         return kept.get(key, lambda: made.append(key) or key)
@@ -473,7 +475,7 @@ def test_a_read_only_gallery_is_served_all_the_same(tmp_path, monkeypatch):
     def refused(*_args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(engine_module, "save_bias", refused)
+    monkeypatch.setattr(biases_module, "save_bias", refused)
     assert engine.rank(query_id="q1").n_bank == 50
     assert not (tmp_path / "gallery" / "biases").exists()
 
@@ -711,3 +713,48 @@ def test_open_engine_finds_the_bank_beside_the_gallery(tmp_path):
     assert opened.bank.digest == bank.digest and opened.has_encoder
     write_querybank(tmp_path / "b", bank.text_emb[:9], None, bank.encoder)
     assert len(open_engine(tmp_path / "gallery", tmp_path / "b").bank) == 9
+
+
+# ---- items that one visitor brings
+
+
+def test_joined_items_are_ranked_and_explained_as_if_they_had_been_there(tmp_path):
+    engine = make_engine(tmp_path)
+    emb = np.random.default_rng(3).standard_normal((2, engine.gallery.encoder.dim))
+    items = [Item("mine"), Item("mine too")]
+    joined = engine.with_items(items, emb)
+    whole = Engine(joined.gallery, engine.bank, engine.load_encoder())
+    for word in SEARCHABLE:
+        beta = engine.resolved_beta(Settings(right=word))
+        settings = Settings(right=word, top=5)
+        fixed = replace(settings, beta=beta)
+        ours, theirs = joined.fit(word, settings), whole.fit(word, fixed)
+        np.testing.assert_allclose(ours.bias.values, theirs.bias.values, atol=2e-6, err_msg=word)
+        np.testing.assert_array_equal(ours.bias.k_occurrence, theirs.bias.k_occurrence)
+        np.testing.assert_array_equal(ours.is_hub, theirs.is_hub)
+        left, right = joined.rank("red dog runs", settings=settings).rankings
+        for ranking in (left, right):
+            assert {"mine", "mine too"} <= {card.id for card in ranking.results}
+            places = [card.rank for card in ranking.results]
+            assert places == sorted(places)
+        answer = joined.explain("mine", settings, query="red dog runs")
+        assert answer.sim == pytest.approx(whole.explain("mine", fixed, query="red dog runs").sim)
+
+
+def test_joining_leaves_the_engine_of_all_as_it_was(tmp_path):
+    engine = make_engine(tmp_path)
+    before = engine.rank("red dog runs").to_dict()
+    n_encoded = engine.load_encoder().n_encoded
+    joined = engine.with_items([Item("mine")], np.ones((1, engine.gallery.encoder.dim)))
+    assert joined.rank("red dog runs").n_gallery == len(engine.gallery) + 1
+    assert engine.load_encoder().n_encoded == n_encoded
+    assert engine.rank("red dog runs").to_dict() == before
+    assert joined.gallery.digest != engine.gallery.digest and joined.gallery.path is None
+    with pytest.raises(GalleryError, match="has a video 'mine'; give it another name"):
+        joined.with_items([Item("mine")], np.ones((1, engine.gallery.encoder.dim)))
+
+
+def test_items_join_a_gallery_without_a_bank(tmp_path):
+    engine = Engine(make_engine(tmp_path).gallery, None, FakeEncoder())
+    joined = engine.with_items([Item("mine")], np.ones((1, engine.gallery.encoder.dim)))
+    assert "mine" in {card.id for card in joined.rank("red dog runs").rankings[1].results}

@@ -10,7 +10,8 @@ import pytest
 from retrieval import metrics
 from retrieval.advice import runnable
 from retrieval.advice.verdicts import outcome_of
-from retrieval.engine import Engine, Settings
+from retrieval.answers import Settings
+from retrieval.engine import Engine
 from retrieval.errors import GalleryError, QueryError, SettingsError
 from retrieval.evaluation import bank_badge, evaluate, evaluate_matrices
 from retrieval.formats import open_matrix

@@ -14,6 +14,7 @@ from made_trees import WORDS, make_film_tree, make_tree  # noqa: E402
 
 from retrieval import checkpoint  # noqa: E402
 from retrieval.__main__ import main  # noqa: E402
+from retrieval.answers import Settings  # noqa: E402
 from retrieval.datasets.official import open_official  # noqa: E402
 from retrieval.encoders import ENCODERS, get_encoder  # noqa: E402
 from retrieval.encoders.tokens import WordVectors, load_tokens  # noqa: E402
@@ -23,7 +24,7 @@ from retrieval.encoders.trained import (  # noqa: E402
     from_checkpoint,
     pack,
 )
-from retrieval.engine import Settings, open_engine  # noqa: E402
+from retrieval.engine import open_engine  # noqa: E402
 from retrieval.errors import ModelError  # noqa: E402
 from retrieval.experiments import Library  # noqa: E402
 from retrieval.gallery import EncoderId, open_gallery, write_gallery  # noqa: E402

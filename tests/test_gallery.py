@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval import files, gallery
+from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, open_gallery, write_gallery
 from tests.fakes import FakeEncoder, make_gallery
@@ -43,7 +44,7 @@ def test_a_gallery_comes_back_as_it_was_written(tmp_path):
 
 
 def test_media_lie_inside_the_gallery_or_in_the_projects_assets(tmp_path, monkeypatch):
-    with gallery.Build(tmp_path / "g", "make") as build:
+    with Build(tmp_path / "g", "make") as build:
         (build.folder / "media").mkdir()
         (build.folder / "media" / "a.mp4").write_bytes(b"clip")
         (build.folder / "media" / "a.jpg").write_bytes(b"poster")
@@ -57,7 +58,7 @@ def test_media_lie_inside_the_gallery_or_in_the_projects_assets(tmp_path, monkey
     with pytest.raises(GalleryError, match="media/a.mp4 is damaged"):
         open_gallery(tmp_path / "g", verify=True)
 
-    monkeypatch.setattr(gallery, "PROJECT", tmp_path)
+    monkeypatch.setattr(gallery.media, "PROJECT", tmp_path)
     clips = tmp_path / "assets" / "films" / "clips"
     clips.mkdir(parents=True)
     (clips / "b.mp4").write_bytes(b"film")
@@ -156,7 +157,7 @@ def test_every_missing_or_damaged_file_is_told_at_open(tmp_path):
 def test_a_missing_and_an_unfinished_gallery_are_refused_with_the_command(tmp_path):
     with pytest.raises(GalleryError, match="there is no gallery .*retrieval index"):
         open_gallery(tmp_path / "none")
-    with pytest.raises(RuntimeError), gallery.Build(tmp_path / "g", "index this --out g"):
+    with pytest.raises(RuntimeError), Build(tmp_path / "g", "index this --out g"):
         raise RuntimeError
     with pytest.raises(GalleryError, match="finish it with `index this --out g`"):
         open_gallery(tmp_path / "g")

@@ -64,7 +64,7 @@ def test_a_folder_becomes_a_gallery_and_bad_files_are_skipped_with_a_line(films,
 
 
 def test_clips_of_the_projects_assets_stay_where_they_are(films, tmp_path, monkeypatch):
-    monkeypatch.setattr(gallery, "PROJECT", tmp_path)
+    monkeypatch.setattr(gallery.media, "PROJECT", tmp_path)
     clips = tmp_path / "assets" / "films" / "clips"
     clips.mkdir(parents=True)
     for name in ("b.mp4", "d.mp4"):

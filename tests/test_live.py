@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from retrieval import files
-from retrieval.engine import Engine, Settings, open_engine
+from retrieval.answers import Settings
+from retrieval.engine import Engine, open_engine
 from retrieval.errors import GalleryError, ModelError
 from retrieval.evaluation import evaluate
 from retrieval.gallery import EncoderId, open_gallery, write_showing

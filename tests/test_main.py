@@ -11,7 +11,8 @@ import pytest
 import retrieval.encoders
 from retrieval.__main__ import COMMANDS, main
 from retrieval.advice.choosing import choose
-from retrieval.engine import Engine, Settings
+from retrieval.answers import Settings
+from retrieval.engine import Engine
 from retrieval.gallery import open_gallery
 from retrieval.querybank import open_querybank
 from retrieval.similarity import SimTiles

@@ -154,7 +154,8 @@ def _encoder_id(args: argparse.Namespace, gallery: Any, dim: int) -> Any:
 
 def _keep_biases(gallery: Any, bank: Any) -> None:
     """Fit what is asked for first and keep it in the gallery's folder."""
-    from retrieval.engine import Engine, Settings
+    from retrieval.answers import Settings
+    from retrieval.engine import Engine
 
     engine = Engine(gallery, bank, keep_bias_s=0.0)
     for name, beta in KEPT_BIASES:

@@ -86,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the table."""
     from retrieval.advice.choosing import choice_lines
-    from retrieval.engine import Settings, bank_beside
+    from retrieval.answers import Settings
+    from retrieval.engine import bank_beside
     from retrieval.evaluation import evaluate
     from retrieval.files import write_json
     from retrieval.gallery import FILM_LIBRARY, open_gallery

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rank and print."""
-    from retrieval.engine import Settings, open_engine
+    from retrieval.answers import Settings
+    from retrieval.engine import open_engine
 
     settings = Settings(
         left=args.left,
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         strength=args.strength,
     ).validated()
     if args.query_id is None:
-        from retrieval.engine import clean_query
+        from retrieval.answers import clean_query
 
         clean_query(args.query or "")  # before a model is loaded
     engine = open_engine(args.gallery, args.bank, args.model)
