@@ -228,14 +228,27 @@ def tables(results: dict) -> str:
                 told = told.replace("video", "audio") if name in HEARD else told
                 lines.append("| " + " | ".join([label, told, *cells, *ends]) + " |")
                 ends = ["", ""]
-        shown = [results["recipes"][name] for name in there.values()]
-        sizes = sorted({(row["n_test"], row["n_queries"], row["n_bank"]) for row in shown})
-        told = (
-            f"{n_test:,} test clips, {n_queries:,} captions, querybank of {n_bank:,}"
-            for n_test, n_queries, n_bank in sizes
-        )
-        lines += ["", "; ".join(told) + ".", ""]
+        lines += [
+            "",
+            _sizes({label: results["recipes"][name] for label, name in there.items()}),
+            "",
+        ]
     return "\n".join(lines)
+
+
+def _sizes(rows: dict[str, dict]) -> str:
+    """How much is tested and how large the bank is; of each row where they differ."""
+    labels: dict[str, list[str]] = {}
+    for label, row in rows.items():
+        told = (
+            f"{row['n_test']:,} test clips, {row['n_queries']:,} captions, "
+            f"querybank of {row['n_bank']:,}"
+        )
+        labels.setdefault(told, []).append(label)
+    if len(labels) == 1:
+        return f"{next(iter(labels))}."
+    rows_of = (f"row{'s' * (len(of) > 1)} {', '.join(of)}" for of in labels.values())
+    return "; ".join(f"{told} ({of})" for told, of in zip(labels, rows_of, strict=True)) + "."
 
 
 def measured_rows(results: dict) -> str:
