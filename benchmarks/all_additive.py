@@ -10,10 +10,8 @@ encoders. Those that balance (Sinkhorn, ...) go through the tiles twice a round 
 so the ratio is also given without them.
 """
 
-import argparse
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -23,6 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of, timed
 from retrieval.normalisers import NORMALISERS, Evidence, Normaliser, fit_all
 from retrieval.similarity import Block, SimTiles, unit_rows
 from retrieval.streaming.rows import ProductRows
@@ -71,24 +70,17 @@ def passes(evidence: Evidence) -> str:
     return ", ".join(f"{name} {times:g}" for name, times in counted.items() if times)
 
 
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Wall time of one call, and what it gave."""
-    start = time.perf_counter()
-    found = work()
-    return time.perf_counter() - start, found
-
-
 def compare(
     what: str, normalisers: Sequence[Normaliser], fresh: Callable[[], Evidence]
 ) -> list[Any]:
     """Print both ways of fitting; the biases fitted together."""
     evidence = fresh()
-    together_s, together = seconds(lambda: fit_all(normalisers, evidence))
+    together_s, together = timed(lambda: fit_all(normalisers, evidence))
     print(f"{what}: {len(normalisers)} normalisers")
     print(f"  together      {together_s:8.2f} s, passes: {passes(evidence)}")
     evidence, alone_s = fresh(), 0.0
     for normaliser, bias in zip(normalisers, together, strict=True):
-        each_s, alone = seconds(lambda n=normaliser, e=evidence: n.fit(e))
+        each_s, alone = timed(lambda n=normaliser, e=evidence: n.fit(e))
         alone_s += each_s
         apart = float(np.abs(alone.values - bias.values).max())
         print(f"    {normaliser.name:18s} alone {each_s:8.2f} s, differs by {apart:.1e} at most")
@@ -98,14 +90,10 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(
+        __doc__, {"--n-queries": 2_000, "--n-gallery": 2_000, "--n-bank": 10_000, "--dim": 256}
     )
-    parser.add_argument("--n-queries", type=int, default=2_000, help="test queries")
-    parser.add_argument("--n-gallery", type=int, default=2_000, help="gallery items")
-    parser.add_argument("--n-bank", type=int, default=10_000, help="bank captions")
     parser.add_argument("--n-gallery-bank", type=int, default=2_000, help="bank videos")
-    parser.add_argument("--dim", type=int, default=256, help="width of the embeddings")
     parser.add_argument("--seed", type=int, default=0, help="of the embeddings")
     args = parser.parse_args()
 
@@ -129,7 +117,7 @@ def main() -> None:
     truth = Truth.of_videos(
         (args.n_queries, args.n_gallery), np.arange(args.n_queries) % args.n_gallery, None
     )
-    score_s, _ = seconds(lambda: score_all(ProductRows(queries, videos), biases, truth))
+    score_s, _ = timed(lambda: score_all(ProductRows(queries, videos), biases, truth))
     print(f"ranks of {args.n_queries:,} queries, raw and under all biases: {score_s:.2f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory {peak / 2**10:.0f} MiB")

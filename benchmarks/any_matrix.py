@@ -11,7 +11,6 @@ it does what the published script does, metrics before and after; without, also 
 paired test, the hubness and the look at what may be wrong, for which there is no baseline.
 """
 
-import argparse
 import json
 import os
 import pickle
@@ -31,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import published
+from benchmarks.common import parser_of
 from retrieval.metrics import correct_by_row_order, ranks_of_chunk, summarise, t2v_ranks
 from retrieval.normalisers import get_normaliser
 
@@ -151,12 +151,8 @@ def printed(text: str) -> tuple[Metrics, Metrics]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--n-gallery", type=int, default=1000, help="gallery size in items")
+    parser = parser_of(__doc__, {"--n-gallery": 1_000, "--n-bank": 6_000})
     parser.add_argument("--captions", type=int, default=6, help="test captions of each item")
-    parser.add_argument("--n-bank", type=int, default=6000, help="querybank size in captions")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each; medians count")
     parser.add_argument("--folder", type=Path, help="where to put the files; default: temporary")
     args = parser.parse_args()

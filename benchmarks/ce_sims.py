@@ -8,7 +8,6 @@ matrix products of the same kind measured in the same run, the highest memory of
 the largest difference to the definition in a sample of entries.
 """
 
-import argparse
 import resource
 import sys
 import tempfile
@@ -20,16 +19,11 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from benchmarks.common import parser_of, random_unit_rows
 from retrieval.formats import open_matrix
 from retrieval.streaming.expert_tiles import ExpertTiles
 
 N_EXPERTS, DIM, GAPS = 9, 768, 4
-
-
-def unit(rng: np.random.Generator, n: int) -> np.ndarray:
-    """[n, DIM] float32 unit rows."""
-    rows = rng.standard_normal((n, DIM), dtype=np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def write_rows(path: Path, rng: np.random.Generator, n: int) -> None:
@@ -38,7 +32,7 @@ def write_rows(path: Path, rng: np.random.Generator, n: int) -> None:
         header = {"descr": "<f4", "fortran_order": False, "shape": (n, DIM)}
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, n, 4096):
-            file.write(unit(rng, min(4096, n - start)).tobytes())
+            file.write(random_unit_rows(rng, min(4096, n - start), DIM).tobytes())
 
 
 def product_speed(rng: np.random.Generator, n_videos: int, n: int = 2048) -> float:
@@ -54,9 +48,7 @@ def product_speed(rng: np.random.Generator, n_videos: int, n: int = 2048) -> flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--captions", type=int, default=59800, help="rows of the matrix")
     parser.add_argument("--videos", type=int, default=2990, help="columns of the matrix")
     parser.add_argument("--folder", type=Path, help="for the embeddings; None is a temporary one")
@@ -72,7 +64,7 @@ def main() -> None:
         available[:, :GAPS] = rng.random((args.videos, GAPS)) < 2 / 3
         speed = product_speed(rng, args.videos)
         text = [open_matrix(path) for path in paths]
-        video = [unit(rng, args.videos) for _ in range(N_EXPERTS)]
+        video = [random_unit_rows(rng, args.videos, DIM) for _ in range(N_EXPERTS)]
 
         began = time.perf_counter()
         sims = ExpertTiles(text, weights, video, available).matrix()

@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -23,23 +23,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of, random_unit_rows, timed
 from retrieval.normalisers import get_normaliser
 from retrieval.similarity import Block, SimTiles
 
 PART = 50_000  # items whose product is timed on the BLAS's own threads as well
 PATIENCE_S = 20.0  # between two words on how far it is
-
-
-def random_unit_rows(rng: np.random.Generator, n: int, dim: int, path: Path | None) -> np.ndarray:
-    """[n, dim] float32 unit rows, made in pieces; mapped to a .npy file where `path` is given."""
-    if path is None:
-        emb = np.empty((n, dim), dtype=np.float32)
-    else:
-        emb = np.lib.format.open_memmap(path, "w+", np.float32, (n, dim))
-    for start in range(0, n, 10_000):
-        part = rng.standard_normal((min(10_000, n - start), dim), dtype=np.float32)
-        emb[start : start + 10_000] = part / np.linalg.norm(part, axis=1, keepdims=True)
-    return emb if path is None else np.load(path, mmap_mode="r")
 
 
 class TilesMadeTwice(SimTiles):
@@ -90,20 +79,8 @@ class TilesMadeTwice(SimTiles):
         print(f"{share:6.1%}, {speed:.0f} GFLOP/s, {left:.0f} min left", file=sys.stderr)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--n-gallery", type=int, default=50_000, help="gallery size in items")
-    parser.add_argument("--n-bank", type=int, default=5_000, help="querybank size in captions")
-    parser.add_argument("--dim", type=int, default=256, help="width of the embeddings")
+    parser = parser_of(__doc__, {"--n-gallery": 50_000, "--n-bank": 5_000, "--dim": 256})
     parser.add_argument("--normaliser", default="qbnorm", help="short name of the normaliser")
     parser.add_argument("--beta", type=float, help="per unit of cosine; left out: 1 / std")
     parser.add_argument("--k", type=int, default=1, help="items of each caption that count")
@@ -140,7 +117,7 @@ def measure(
     product_cpu, fit_cpu = tiles.cpu_s / share, cpu - tiles.cpu_s
 
     part = SimTiles(bank_emb[:5_000], video_emb[:PART])
-    speed = 2 * args.dim * part.shape[0] * part.shape[1] / seconds(lambda: list(sizes(part)))
+    speed = 2 * args.dim * part.shape[0] * part.shape[1] / timed(lambda: list(sizes(part)))[0]
     operations = 2 * args.dim * args.n_bank * args.n_gallery
     embeddings = bank_emb.nbytes + video_emb.nbytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -7,7 +7,6 @@ the folded vectors; as a baseline the same index holds the plain ones and is ask
 the new coordinate costs is told apart from what the index costs anyway.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of
 from retrieval.folding import Folding
 from retrieval.normalisers import parse_spec
 from retrieval.similarity import SimTiles, unit_rows
@@ -51,13 +51,9 @@ def recall(kind: str, look: int | None, items: np.ndarray, queries: np.ndarray, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(
+        __doc__, {"--n-gallery": 20_000, "--n-bank": 5_000, "--n-queries": 500, "--dim": 128}
     )
-    parser.add_argument("--n-gallery", type=int, default=20_000, help="gallery size in items")
-    parser.add_argument("--n-bank", type=int, default=5_000, help="querybank size in captions")
-    parser.add_argument("--n-queries", type=int, default=500, help="queries")
-    parser.add_argument("--dim", type=int, default=128, help="width of the embeddings")
     parser.add_argument("--normaliser", default="inverted_softmax:beta=20", help="what is folded")
     parser.add_argument("--top", type=int, default=10, help="items of each answer")
     args = parser.parse_args()

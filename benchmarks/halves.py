@@ -18,6 +18,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from benchmarks.common import parser_of
 from retrieval.metrics import summarise, t2v_ranks
 from retrieval.normalisers import Bias, get_normaliser
 from retrieval.similarity import SimTiles, unit_rows
@@ -88,9 +89,7 @@ def report(ranks: np.ndarray, names: list[str]) -> None:
 
 def parse_arguments(doc: str | None) -> argparse.Namespace:
     """The options of both benchmarks on random halves."""
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(doc)
     parser.add_argument(
         "--data",
         type=Path,

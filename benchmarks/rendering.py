@@ -7,7 +7,6 @@ ratio of the two is what the parallel drawing gains. Processor seconds are split
 and encoding, and hold on a busy machine too: at 0.5 a clip, two quiet cores draw 4 clips a second.
 """
 
-import argparse
 import os
 import resource
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of
 from retrieval.datasets.animations import split
 from retrieval.datasets.animations.library import Clip
 from retrieval.datasets.animations.render import FPS, all_times, draw_frames, render, sound
@@ -68,9 +68,7 @@ def parts(clips: Sequence[Clip]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--split", default="train", help="train, val or test (default: train)")
     parser.add_argument("--n-clips", type=int, default=96, help="clips to draw (default: 96)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: a core each")

@@ -8,11 +8,8 @@ engine's whole answer (both, with every place in the other ranking, ties, streng
 and a plain faiss search of the same vectors, exact like the rest.
 """
 
-import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import faiss
@@ -20,6 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of, random_unit_rows, timed
 from retrieval.answers import Settings
 from retrieval.engine import Engine
 from retrieval.gallery import EncoderId, Gallery, Item, Queries
@@ -28,30 +26,8 @@ from retrieval.querybank import Querybank
 from retrieval.streaming.rows import ProductRows
 
 
-def random_unit_rows(rng: np.random.Generator, n: int, dim: int) -> np.ndarray:
-    """[n, dim] float32 unit rows, made in pieces."""
-    emb = np.empty((n, dim), dtype=np.float32)
-    for start in range(0, n, 10_000):
-        part = emb[start : start + 10_000]
-        rng.standard_normal(part.shape, dtype=np.float32, out=part)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return emb
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--n-gallery", type=int, default=100_000, help="gallery size in items")
-    parser.add_argument("--n-bank", type=int, default=100, help="querybank size in captions")
-    parser.add_argument("--dim", type=int, default=256, help="width of the embeddings")
+    parser = parser_of(__doc__, {"--n-gallery": 100_000, "--n-bank": 100, "--dim": 256})
     parser.add_argument("--top", type=int, default=10, help="items of each answer")
     parser.add_argument("--normaliser", default="qbnorm", help="of the second ranking")
     parser.add_argument("--n-queries", type=int, default=20, help="queries; medians count")
@@ -96,7 +72,7 @@ def main() -> None:
     spent: dict[str, list[float]] = {name: [] for name in searches}
     for row in range(args.n_queries):  # by turns, so that a busy neighbour slows all
         for name, search in searches.items():
-            spent[name].append(seconds(lambda search=search, row=row: search(row)))
+            spent[name].append(timed(lambda search=search, row=row: search(row))[0])
     print(f"gallery {args.n_gallery:,} x dim {args.dim}, top {args.top}, medians")
     median = {name: statistics.median(times[1:]) for name, times in spent.items()}
     for name, taken in median.items():

@@ -9,7 +9,6 @@ rankings raw, which is the baseline, and raw beside QB-Norm. To reach: p50 of th
 normalised column costs beyond that, such as the strengths of its overtakings, is in the ratio.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.common import parser_of
 from retrieval.answers import Settings
 from retrieval.engine import Engine, open_engine
 
@@ -65,9 +65,7 @@ def measure(engine: Engine, texts: list[str], top: int) -> dict[str, list[float]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--gallery", help="gallery folder (default: the film library)")
     parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank)")
     parser.add_argument("--model", help="encoder (default: the gallery's)")

@@ -8,7 +8,6 @@ sentence is new, so no answer comes from a cache.
 Loopback only. Prints errors, p50 and p95, and beside them the same for one visitor alone.
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -24,6 +23,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.common import parser_of
 from benchmarks.page_load import free_port, wait_for
 
 SUBJECTS = ("a candle", "two dogs", "a red kite", "the clock", "a small boat", "snow", "rain")
@@ -130,9 +130,7 @@ def report(name: str, times: list[float], errors: list[str], seconds: float) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--gallery", nargs="+", default=[], help="folders; default: film library")
     parser.add_argument("--visitors", type=int, default=32, help="visitors at once")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long they type")
