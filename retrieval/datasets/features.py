@@ -19,6 +19,7 @@ from retrieval.errors import FileError
 from retrieval.files import read_json, write_json, write_npy
 from retrieval.formats import Array, Record, read_hickle, read_npy, read_pickle
 from retrieval.formats.hickle import SUFFIXES as HICKLES
+from retrieval.formats.limits import check_memory
 
 PICKLES = (".pkl", ".pickle", ".pckl", ".pk")
 
@@ -242,7 +243,7 @@ def _stack(
         if n:
             length = dim_of
             found.append(part)
-    rows = _one_below_the_other(found, length or dim or 0)
+    rows = _one_below_the_other(name, found, length or dim or 0)
     return {"rows": rows, "starts": _starts(counts), "present": present}
 
 
@@ -268,22 +269,29 @@ def _stack_text(text: dict[str, Any]) -> dict[str, Any]:
         n_captions.append(len(arrays))
     tokens = _starts([_shape(array)[0] for array in found])
     return {
-        "rows": _one_below_the_other(found, _shape(found[0])[1] if found else 0),
+        "rows": _one_below_the_other(
+            "the text features", found, _shape(found[0])[1] if found else 0
+        ),
         "tokens": tokens,
         "captions": _starts(n_captions),
         "known": set(text),
     }
 
 
-def _one_below_the_other(found: list[Any], dim: int) -> np.ndarray:
-    """[n_rows, dim] of all arrays, each of them read when its turn comes, and then let go."""
+def _one_below_the_other(name: str, found: list[Any], dim: int) -> np.ndarray:
+    """[n_rows, dim] of all arrays, each read where the file has it next, and then let go."""
     counts = [(1, *_shape(each))[-2] for each in found]
     dtype = np.result_type(*{each.dtype for each in found}) if found else np.dtype(np.float32)
-    rows, start = np.empty((sum(counts), dim), dtype), 0
-    for i, n in enumerate(counts):
-        rows[start : start + n], found[i] = _read(found[i]), None
-        start += n
+    check_memory(name, sum(counts) * dim * dtype.itemsize)
+    rows, starts = np.empty((sum(counts), dim), dtype), _starts(counts)
+    # A disk is quickest from front to back, in whatever order the videos are asked for.
+    for i in sorted(range(len(found)), key=lambda i: _place_in_file(found[i])):
+        rows[starts[i] : starts[i + 1]], found[i] = _read(found[i]), None
     return rows
+
+
+def _place_in_file(value: Any) -> int:
+    return value.place if isinstance(value, Array) else 0
 
 
 def _read(value: Any) -> Any:

@@ -8,11 +8,12 @@ one array of any size costs a few steps. What the steps do is in `steps.py`.
 import codecs
 import pickletools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from retrieval.errors import FileError
+from retrieval.formats.ahead import LEAP, Ahead
 
 SHORT = 4096  # bytes of a text that is read at once; a longer one stays a Span
 _LINE = 512  # characters of a number or a name that is written as text
@@ -49,6 +50,8 @@ class Machine:
         persistent: gives what stands in for a persistent id; None where there may be none.
         int_keys: whether a dict may have numbers for keys.
         start: place of the first step.
+        ahead: reads ahead in the buffer; None where it is in memory.
+        wanted: keys of the outermost dict whose payloads will be read; None for all.
     """
 
     def __init__(
@@ -60,8 +63,11 @@ class Machine:
         persistent: Callable[[Any], Any] | None = None,
         int_keys: bool = False,
         start: int = 0,
+        ahead: Ahead | None = None,
+        wanted: Collection[str] | None = None,
     ) -> None:
         self.buffer, self.name, self.at, self.end = buffer, name, start, len(buffer)
+        self.ahead, self.wanted = ahead, wanted
         self.find, self.persistent, self.most = find, persistent, most
         self.keys = (str, int) if int_keys else (str,)
         self.stack: list[Any] = []
@@ -94,16 +100,36 @@ class Machine:
             raise IndexError
         return self.buffer[start : self.at]
 
-    def number(self, format: str) -> Any:
+    def byte(self) -> int:
+        """The next byte, as a number."""
+        self.at += 1
+        return self.buffer[self.at - 1]
+
+    def number(self, packed: struct.Struct) -> Any:
         """The next number of a fixed size."""
-        return struct.unpack(format, self.take(struct.calcsize(format)))[0]
+        start, self.at = self.at, self.at + packed.size
+        return packed.unpack_from(self.buffer, start)[0]
 
     def skip(self, n_bytes: int, codec: str = "") -> Span:
         """Step over a payload."""
         start, self.at = self.at, self.at + n_bytes
         if n_bytes < 0 or self.at > self.end:
             raise IndexError
+        if self.ahead is not None:
+            if n_bytes >= LEAP and not self._is_wanted():
+                self.ahead.leap(self.at)
+            else:
+                self.ahead.want(start, self.at)
         return Span(start, n_bytes, codec)
+
+    def _is_wanted(self) -> bool:
+        """Whether what is made now stands below a wanted key; a wrong guess costs time only."""
+        if self.wanted is None:
+            return True
+        items = self.outer[1] if len(self.outer) > 1 else self.stack  # keys and values in turn
+        last = (len(items) - 1) // 2 * 2
+        key = next((items[i] for i in (last, last - 2) if i >= 0 and type(items[i]) is str), None)
+        return key in self.wanted
 
     def line(self) -> bytes:
         """A short line of text, without its end."""
@@ -116,8 +142,12 @@ class Machine:
 
     def long_line(self) -> tuple[int, int]:
         """Start and stop of a line of any length."""
-        start = self.at
-        stop = self.buffer.find(b"\n", start)
+        start, stop, looked = self.at, -1, self.at
+        while stop < 0 and looked < self.end:
+            until = min(self.end, looked + LEAP)
+            if self.ahead is not None:
+                self.ahead.want(looked, until)
+            stop, looked = self.buffer.find(b"\n", looked, until), until
         if stop < 0:
             raise IndexError
         self.at = stop + 1

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import FileError
-from retrieval.formats.limits import LIMITS, Limits, check_limit
+from retrieval.formats.ahead import ahead_of
+from retrieval.formats.limits import LIMITS, Limits, check_limit, check_memory
 from retrieval.formats.machine import Machine, Name, Span, decode, is_key
 from retrieval.formats.source import Source, foreign, shown
 from retrieval.formats.standins import Array, Fetch, Record, numpy_names
@@ -21,6 +22,7 @@ _RECORDS = [
     (module, "ExpertStore")
     for module in ("datastructures", "utils.datastructures", "zsvision.zs_data_structures")
 ]
+_LOOK = 2**26  # bytes of arrays that are read between two looks at the memory that is free
 # What such an object says its numbers are; text here, as nobody makes anything of it.
 _KINDS_OF_NUMBERS = ("numpy.float16", "numpy.float32", "numpy.float64")
 
@@ -40,7 +42,7 @@ def open_pickle(source: Source) -> dict[str, StoredArray]:
     Raises:
         FileError: it asks for code, is damaged, or holds no arrays.
     """
-    value = _walk(source, source.limits.array_opcodes)
+    value = _walk(source, source.limits.array_opcodes, ())
     if type(value) is Array:
         return {"": _filled(value, source).stored(source, "")}
     if type(value) in (list, tuple):
@@ -78,9 +80,9 @@ def read_pickle(
     source = Source(path, limits)
     if not is_pickle(source):
         raise foreign(source.read(0, 512), source.name, "a pickle")
-    value = _walk(source, limits.opcodes)
-    if only is not None and type(value) is dict:
-        wanted = set(only)
+    wanted = None if only is None else set(only)
+    value = _walk(source, limits.opcodes, wanted)
+    if wanted is not None and type(value) is dict:
         value = {key: item for key, item in value.items() if key in wanted}
     return Plain(source.name, limits, source.read, source.size, unread=unread).of(value)
 
@@ -166,7 +168,7 @@ class Plain:
     ) -> None:
         self.name, self.limits, self.fetch, self.leaf = name, limits, fetch, leaf
         self.unread = unread
-        self.left = n_bytes
+        self.left = self.looked_at = n_bytes
         self.done: dict[int, tuple[Any, int, Any]] = {}  # id -> data, items in it, the original
 
     def of(self, value: Any) -> Any:
@@ -222,6 +224,9 @@ class Plain:
 
     def _spend(self, n_bytes: int) -> None:
         self.left -= n_bytes
+        if self.looked_at - self.left > _LOOK and not self.unread:
+            check_memory(self.name, _LOOK)
+            self.looked_at = self.left
         if self.left < 0:
             raise FileError(
                 f"{self.name} holds arrays that share their bytes and claim more than the file "
@@ -229,11 +234,17 @@ class Plain:
             )
 
 
-def _walk(source: Source, most: int) -> Any:
-    """Take all steps of the pickle, which must be the whole of the file."""
+def _walk(source: Source, most: int, wanted: Collection[str] | None) -> Any:
+    """Take all steps of the pickle, which must be the whole of the file.
+
+    Of a large one comes from the disk what is `wanted`, of its outermost dict (None for all), and
+    what lies between arrays.
+    """
     names = numpy_names(source.name, source.limits, source.read) | record_names(_RECORDS)
     with source.map() as buffer:
-        machine = Machine(buffer, source.name, finder(source.name, names), most)
+        ahead = ahead_of(buffer)
+        find = finder(source.name, names)
+        machine = Machine(buffer, source.name, find, most, ahead=ahead, wanted=wanted)
         value = run(machine)
         if machine.at != source.size:
             raise FileError(

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from retrieval.errors import FileError
-from retrieval.formats.machine import LONGEST_INT, SHORT, Machine, Name, Span, decode
+from retrieval.formats.machine import LONGEST_INT, SHORT, Machine, Name, decode
 
 _ROUND = 4096  # steps between two looks at how much is waiting
 _STOP, _TEXT, _MEMOIZE = b".X\x94"
 _TEXTS = b"X\x8c"
-_UINT32 = struct.Struct("<I")
+_UINT16, _UINT32, _UINT64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
+_INT32, _FLOAT64 = struct.Struct("<i"), struct.Struct(">d")
 _STEPS: dict[int, Callable[[Machine], None]] = {}
 
 
@@ -50,6 +51,8 @@ def _round(machine: Machine, n_steps: int) -> bool:
     """Take some steps; whether STOP was the last."""
     buffer, memo, texts = machine.buffer, machine.memo, machine.texts
     stack, at = machine.stack, machine.at
+    if machine.ahead is not None:  # words alone go through a hundred pages at most
+        machine.ahead.come_to(at)
     for _ in range(n_steps):
         code = buffer[at]
         at += 1
@@ -62,9 +65,11 @@ def _round(machine: Machine, n_steps: int) -> bool:
                     raise IndexError
                 text = decode(buffer[at : at + n], "utf-8")
                 stack.append(texts.setdefault(text, text))
+                at += n
             else:
-                stack.append(Span(at, n, "utf-8"))
-            at += n
+                machine.at = at
+                stack.append(machine.skip(n, "utf-8"))
+                at = machine.at
         elif code == _MEMOIZE:
             memo[len(memo)] = stack[-1]
         else:
@@ -91,19 +96,19 @@ def _pushes(code: bytes, make: Callable[[Machine], Any]) -> None:
 _pushes(b"N", lambda _: None)
 _pushes(b"\x88", lambda _: True)
 _pushes(b"\x89", lambda _: False)
-_pushes(b"J", lambda m: m.number("<i"))
-_pushes(b"K", lambda m: m.number("<B"))
-_pushes(b"M", lambda m: m.number("<H"))
-_pushes(b"G", lambda m: m.number(">d"))
+_pushes(b"J", lambda m: m.number(_INT32))
+_pushes(b"K", lambda m: m.byte())
+_pushes(b"M", lambda m: m.number(_UINT16))
+_pushes(b"G", lambda m: m.number(_FLOAT64))
 _pushes(b"F", lambda m: float(m.line()))
 _pushes(b"]", lambda _: [])
 _pushes(b"\x8f", lambda _: [])  # a set: as a list its items need no hash
 _pushes(b"}", lambda _: {})
 _pushes(b")", lambda _: ())
-_pushes(b"B", lambda m: m.skip(m.number("<I")))
-_pushes(b"C", lambda m: m.skip(m.number("<B")))
-_pushes(b"\x8e", lambda m: m.skip(m.number("<Q")))
-_pushes(b"\x96", lambda m: m.skip(m.number("<Q")))
+_pushes(b"B", lambda m: m.skip(m.number(_UINT32)))
+_pushes(b"C", lambda m: m.skip(m.byte()))
+_pushes(b"\x8e", lambda m: m.skip(m.number(_UINT64)))
+_pushes(b"\x96", lambda m: m.skip(m.number(_UINT64)))
 _pushes(b"t", lambda m: tuple(m.marked()))
 _pushes(b"l", lambda m: m.marked())
 _pushes(b"\x91", lambda m: m.marked())  # a frozenset
@@ -111,26 +116,26 @@ _pushes(b"\x85", lambda m: (m.stack.pop(),))
 _pushes(b"\x86", lambda m: m.last(2))
 _pushes(b"\x87", lambda m: m.last(3))
 _pushes(b"g", lambda m: m.memo[int(m.line())])
-_pushes(b"h", lambda m: m.memo[m.number("<B")])
-_pushes(b"j", lambda m: m.memo[m.number("<I")])
+_pushes(b"h", lambda m: m.memo[m.byte()])
+_pushes(b"j", lambda m: m.memo[m.number(_UINT32)])
 _pushes(b"c", lambda m: m.find(m.line().decode("ascii"), m.line().decode("ascii")))
 
 _STEPS.update(
     {
         ord("p"): lambda m: m.remember(int(m.line())),
-        ord("q"): lambda m: m.remember(m.number("<B")),
-        ord("r"): lambda m: m.remember(m.number("<I")),
-        0x8A: lambda m: m.integer(m.number("<B")),
-        0x8B: lambda m: m.integer(m.number("<I")),
-        ord("T"): lambda m: m.text(m.number("<i"), "latin-1"),  # Python 2's strings
-        ord("U"): lambda m: m.text(m.number("<B"), "latin-1"),
-        0x8D: lambda m: m.text(m.number("<Q"), "utf-8"),
+        ord("q"): lambda m: m.remember(m.byte()),
+        ord("r"): lambda m: m.remember(m.number(_UINT32)),
+        0x8A: lambda m: m.integer(m.byte()),
+        0x8B: lambda m: m.integer(m.number(_UINT32)),
+        ord("T"): lambda m: m.text(m.number(_INT32), "latin-1"),  # Python 2's strings
+        ord("U"): lambda m: m.text(m.byte(), "latin-1"),
+        0x8D: lambda m: m.text(m.number(_UINT64), "utf-8"),
         ord("a"): lambda m: m.extend([m.stack.pop()]),
         ord("e"): lambda m: m.extend(m.marked()),
         0x90: lambda m: m.extend(m.marked()),
         ord("s"): lambda m: m.put_items(list(m.last(2))),
         ord("u"): lambda m: m.put_items(m.marked()),
-        0x95: lambda m: m.take_frame(m.number("<Q")),
+        0x95: lambda m: m.take_frame(m.number(_UINT64)),
     }
 )
 
@@ -151,7 +156,7 @@ def _mark(machine: Machine) -> None:
 
 @_step(b"\x80")
 def _protocol(machine: Machine) -> None:
-    version = machine.number("<B")
+    version = machine.byte()
     if version > 5:
         raise FileError(
             f"{machine.name} is a pickle of protocol {version}, this version reads 0 to 5; save "
