@@ -1,5 +1,6 @@
 """Training of the expert family: batches by index, a run that learns, one killed that goes on."""
 
+import math
 import os
 import signal
 import subprocess
@@ -359,7 +360,11 @@ def test_the_model_is_left_with_the_weights_of_the_best_epoch(tmp_path):
         assert summarise(t2v_ranks(sims, mask=there))["Geom"] == best["val_t2v_Geom"]
         loss = max_margin_by_definition(sims, SETTINGS.margin, fix_norm=True)
         np.testing.assert_allclose(best["val_first_query_loss"], loss, rtol=1e-5)
-        weights = read_checkpoint(tmp_path / str(every) / BEST)["state_dict"]
+        state = read_checkpoint(tmp_path / str(every) / BEST)
+        weights = state["state_dict"]
+        if every:  # the optimiser's state is of that epoch, not of the last
+            n_steps = math.ceil(len(run.train) / SETTINGS.batch) * best["epoch"]
+            assert {each["step"] for each in state["optimizer"]["state"].values()} == {n_steps}
         for name, value in run.model.state_dict().items():
             torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
 

@@ -272,6 +272,17 @@ def test_expert_tables_of_the_challenge_and_of_detections():
     assert from_official(config).out_dims == [1541, 305, 300, 54]
 
 
+def test_tokens_of_the_other_audio_expert_are_pooled():
+    """The released network has no pooling for it, though its loader gives tokens."""
+    config = official([SENET, "audio"], **MSRVTT)
+    config["experts"]["modalities"] = [SENET, "audio.vggish.0"]
+    aggregation = config["data_loader"]["args"]["feat_aggregation"]
+    aggregation["audio.vggish.0"] = aggregation.pop("audio")
+    state = on_meta(config).state_dict()
+    assert state["pooling.audio_vggish_0.clusters"].shape == (128, 8)
+    assert state["ce.video_dim_reduce.0.fc.weight"].shape == (768, 1024)
+
+
 def change(path: str, value) -> callable:
     def apply(config: dict) -> None:
         *parents, last = path.split("/")

@@ -219,6 +219,15 @@ def test_lists_of_file_names_lose_their_endings(tmp_path):
     assert opened(tmp_path, "DiDeMo", "val").train[0] == "video0"
 
 
+def test_a_path_that_repeats_its_folder_is_found_too(tmp_path):
+    config = make_tree(tmp_path, "QuerYD", "val")
+    root = tmp_path / "QuerYD" / "structured-symlinks"
+    (root / "structured-symlinks").mkdir()
+    name = "raw_captions_combined_filtered.pkl"
+    (root / name).rename(root / "structured-symlinks" / name)
+    assert open_official(config, EXPERTS["QuerYD"]).captions
+
+
 def test_evaluation_alone_reads_no_training_video(tmp_path):
     config = make_tree(tmp_path, "MSRVTT", "full-val")
     (tmp_path / "MSRVTT" / "structured-symlinks" / "train_list_full.txt").unlink()

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from made_trees import SPLITS, make_tree  # noqa: E402
 
 from retrieval.__main__ import main  # noqa: E402
+from retrieval.errors import SettingsError  # noqa: E402
 from retrieval.experiments import RESULT  # noqa: E402
 from retrieval.files import write_pickle  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
@@ -126,6 +127,14 @@ def test_teachers_and_masks_of_a_config_are_used(tmp_path):
         log = (tmp_path / kind / "log.jsonl").read_text().splitlines()
         losses[kind] = json.loads(log[0])["loss"]
     assert losses["taught"] > losses["plain"]
+
+
+@pytest.mark.parametrize("params", [None, {"base_path": "teachers/", "teachers": []}])
+def test_distillation_without_teachers_is_refused(tmp_path, params):
+    more = {"distil_loss": True, "distil_params": params}
+    config = json.loads(made_config(tmp_path, "MSRVTT", "full-val", **more).read_text())
+    with pytest.raises(SettingsError, match="distil_loss is true, but distil_params names no"):
+        runs.train(config, 0, tmp_path / "run", epochs=1)
 
 
 def test_masks_of_fused_captions_leave_nothing_out(tmp_path):

@@ -393,7 +393,8 @@ def open_official(
     index = tree.caption_index.get(split)
     distilled = config.get("distil_params") or {}
     masks = config.get("caption_masks")
-    teachers = [root / distilled["base_path"] / file for file in distilled.get("teachers", [])]
+    taught = root / distilled.get("base_path", "teachers/")
+    teachers = [] if eval_only else [taught / file for file in distilled.get("teachers", [])]
     return OfficialSet(
         name,
         split,
@@ -405,7 +406,7 @@ def open_official(
         reading,
         caption_index=read_dict(_there(root / index)) if index else None,
         masks=read_dict(_there(root / masks), train) if masks and not eval_only else None,
-        teachers=[] if eval_only else [read_dict(_there(file), train) for file in teachers],
+        teachers=[read_dict(_there(file), train) for file in teachers],
         video_path=tree.video_path,
     )
 

@@ -1,8 +1,9 @@
 """An official config, unchanged -> training and evaluation as the released code goes about them.
 
 Draws, model selection and protocol are the official ones: the epoch is chosen on the config's
-split, and `eval_settings` name the one that is tested afterwards. Without them the last epoch's
-figures on the config's split are those reported. In challenge mode no figures are computed: the
+split, and `eval_settings` name the one that is tested afterwards. Where a config fixes the number
+of epochs, the last one's figures on its split are those reported, and its weights those kept (the
+released code keeps the best one's). In challenge mode no figures are computed: the
 ten best videos of every query are written, for a server to judge.
 """
 
@@ -100,6 +101,11 @@ def train(
         )
     clips = expert_clips.from_official(opened, "train").to(device)
     taught = opened.teachers if config.get("distil_loss") else ()
+    if config.get("distil_loss") and not taught:
+        raise SettingsError(
+            "distil_loss is true, but distil_params names no teachers; name their files, or set it "
+            "to false"
+        )
     masks = None  # of fused captions, too: there is nothing to draw
     if opened.masks is not None and not opened.reading.fuse_captions:
         masks = read_masks(opened.masks, clips)
