@@ -87,9 +87,6 @@ OWNERS = {
     "h5py": ("retrieval.formats.hickle",),
 }
 
-# Numpy and the standard library only.
-BOTTOM = {name for name, floor in FLOORS.items() if floor == 0}
-
 
 def modules() -> dict[str, Path]:
     """Every module of the project by its dotted name."""

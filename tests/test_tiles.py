@@ -141,11 +141,3 @@ def test_without_the_openblas_of_numpy_nothing_is_set(monkeypatch):
     monkeypatch.setattr(tiles_module, "_openblas", lambda: None)
     with one_blas_thread():
         pass
-
-
-def test_single_entries_join_the_best_of_their_row():
-    nearest = TopK(3, 2)
-    nearest.add(slice(0, 3), slice(0, 3), np.array([[1, 2, 3], [5, 5, 5], [3, 2, 1]]))
-    nearest.add_entries(np.array([2, 0, 2]), np.array([4, 3, 3]), np.array([3.0, 2.5, 2.5]))
-    np.testing.assert_array_equal(nearest.columns, [[2, 3], [0, 1], [0, 4]])
-    np.testing.assert_array_equal(nearest.scores, [[3, 2.5], [5, 5], [3, 3]])

@@ -125,20 +125,6 @@ class Bias:
         """
         return self.centred if self.states is None else self._centred_states[self.state[best]]
 
-    def taken_at(self, best: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """What is taken off some items of each query, zero where its gate is shut.
-
-        Args:
-            best: [n] each query's raw best item.
-            columns: [n, k] items.
-
-        Returns:
-            [n, k], at full strength.
-        """
-        centred = self.centred_of(best)
-        at = centred[columns] if centred.ndim == 1 else np.take_along_axis(centred, columns, axis=1)
-        return self.gate_of(best)[:, None] * at
-
     def gate(self, sims: np.ndarray) -> np.ndarray:
         """Which queries are normalised: those whose raw best item is in the activation set.
 

@@ -194,22 +194,6 @@ class TopK:
             np.copyto(old, new, where=better)
             np.copyto(found, best, where=better)
 
-    def add_entries(self, rows: np.ndarray, columns: np.ndarray, scores: np.ndarray) -> None:
-        """Take in single entries: [n] row numbers, columns not seen before, and scores."""
-        if len(rows) == 0:
-            return
-        k = self.scores.shape[1]
-        touched, row = np.unique(rows, return_inverse=True)
-        row = np.concatenate([np.repeat(np.arange(len(touched)), k), row])
-        with self.lock:
-            scores = np.concatenate([self.scores[touched].ravel(), scores])
-            columns = np.concatenate([self.columns[touched].ravel(), columns])
-            order = np.lexsort((columns, -scores, row))
-            n_entries = np.bincount(row)  # k or more for each row touched
-            starts = np.cumsum(n_entries) - n_entries
-            kept = order[starts[:, None] + np.arange(k)]
-            self.scores[touched], self.columns[touched] = scores[kept], columns[kept]
-
     def counts(self, n_columns: int) -> np.ndarray:
         """[n_columns] in how many rows each column is among the k best."""
         return np.bincount(self.columns.ravel(), minlength=n_columns)
