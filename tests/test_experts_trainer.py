@@ -433,16 +433,21 @@ def test_the_monitored_figure_says_which_epoch_is_best(tmp_path):
 
 
 def test_what_tensorboard_reads_is_what_the_log_holds(tmp_path):
+    """Of two processes that broke off between an epoch and its state, the first in epoch 1."""
     loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     settings = replace(SETTINGS, epochs=3)
+    trainer(tmp_path, settings).one_epoch()
+    (tmp_path / LAST).unlink()
     run = trainer(tmp_path, settings)
     run.one_epoch()
     run.one_epoch()
     state = (tmp_path / LAST).read_bytes()
-    run.one_epoch()  # and was killed before it was saved
+    run.one_epoch()
     (tmp_path / LAST).write_bytes(state)
     rest = trainer(tmp_path, settings)
     rest.run()
+    trainer(tmp_path, settings).run()  # nothing is left to do, and no file is begun
+    assert len(list(tmp_path.glob("events.*"))) == 3
     found = loading.EventAccumulator(str(tmp_path)).Reload()
     assert set(found.Tags()["scalars"]) == set(rest.curves[0])
     for name in rest.curves[0]:
@@ -457,6 +462,12 @@ def test_a_config_can_do_without_tensorboard(tmp_path):
     config = {"trainer": {"tensorboard": False}}
     ExpertsTrainer(seeded(CONFIG, 0), made_clips(20), None, SETTINGS, tmp_path, config).one_epoch()
     assert not list(tmp_path.glob("events.*"))
+
+
+def test_without_tensorboardx_a_run_says_so_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(SettingsError, match="pip install tensorboardX"):
+        trainer(tmp_path)
 
 
 def test_a_run_from_before_a_setting_was_known_goes_on(tmp_path):

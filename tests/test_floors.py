@@ -85,6 +85,7 @@ OWNERS = {
     "huggingface_hub": ("retrieval.encoders.hub",),
     "fastparquet": ("retrieval.serving",),
     "h5py": ("retrieval.formats.hickle",),
+    "tensorboardX": ("retrieval.training.events",),
 }
 
 

@@ -101,7 +101,7 @@ class ExpertsTrainer:
         if (self.folder / LAST).exists():
             self._resume()
         wanted = config.get("trainer", {}).get("tensorboard", True) and settings.save_every
-        self.board = Events(self.folder, self.epoch + 1) if wanted else None
+        self.board = Events(self.folder) if wanted else None
 
     def run(self) -> dict[str, float]:
         """Train to the end; afterwards the model has the weights of the epoch that counts.
