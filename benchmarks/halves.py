@@ -43,6 +43,8 @@ def halves(
     Args:
         video_emb, text_emb: [n, dim] unit rows, row i of both is a pair.
         fits: ways from the bank's similarities to a bias.
+        n_splits: random halves.
+        seed: of the splits.
 
     Returns:
         [n_splits, 1 + len(fits), n], raw first; NaN for the pairs whose caption was in the bank.

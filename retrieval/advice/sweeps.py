@@ -112,13 +112,13 @@ def sweep(
     """Rank all queries at many values of one knob.
 
     Args:
-        sims: [n_queries, n_gallery] raw similarities, as for `evaluate_matrices`, as are evidence,
-            correct, mask and direction.
+        sims: [n_queries, n_gallery] raw similarities.
         evidence: what the normaliser is fitted on.
         what: KNOB=FROM:TO or KNOB=FROM:TO:HOW_MANY or KNOB=VALUE,VALUE,...; a knob of the
             normaliser, or "bank", the number of bank captions, drawn at random, each draw part of
             the next. Values of a range stand in even ratios, those of alpha at even distances.
         normaliser: an additive one.
+        correct, mask, direction: as for `evaluate_matrices`.
         most: queries that are ranked, drawn at random, on a sample of the bank; None for all of
             both.
         seed: of the draws.
@@ -167,6 +167,7 @@ def tune(
         evidence: a bank against that same gallery.
         names: normalisers, additive ones, one word each.
         grid: words for `parse_spec` to try; None for those of `choosing.candidates`.
+        correct, mask, direction: as for `evaluate_matrices`.
 
     Returns:
         one result a name.

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrieval.errors import FileError
 from retrieval.files import open_regular
-from retrieval.formats.limits import LIMITS, Limits, check_shape, counted
+from retrieval.formats.limits import LIMITS, check_shape, counted
 from retrieval.formats.source import Source, foreign, shown
 from retrieval.formats.stored import StoredArray
 
@@ -27,11 +27,11 @@ def plain_dtype(descr: object, name: str) -> np.dtype:
     raise FileError(f"{name} holds {kind}, expected plain numbers such as float32; convert it")
 
 
-def parse_header(start: bytes, name: str, limits: Limits = LIMITS) -> Header:
+def parse_header(start: bytes, name: str) -> Header:
     """Read the header of a .npy file.
 
     Args:
-        start: its first bytes, `limits.header_bytes` + 12 of them if there are so many.
+        start: its first bytes, 12 more than a header may have if there are so many.
         name: what to call it in a message.
 
     Raises:
@@ -76,7 +76,7 @@ def open_npy(source: Source) -> StoredArray:
     """Check a .npy file and give its array, of which nothing is read yet."""
     limits, name = source.limits, source.name
     start = source.read(0, limits.header_bytes + 12)
-    shape, dtype, fortran, offset = parse_header(start, name, limits)
+    shape, dtype, fortran, offset = parse_header(start, name)
     check_size(name, shape, dtype, source.size - offset)
     check_shape(name, shape, limits)
     return StoredArray(source, "", shape, dtype, offset, order="F" if fortran else "C")

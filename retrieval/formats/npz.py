@@ -47,7 +47,7 @@ def _open(source: Source, member: Member) -> StoredArray:
     name = member.name.removesuffix(".npy")
     label = f"{source.name}[{shown(name, 40)}]"
     start = unpack(source, member, source.limits.header_bytes + 12).tobytes()
-    shape, dtype, fortran, offset = parse_header(start, label, source.limits)
+    shape, dtype, fortran, offset = parse_header(start, label)
     check_size(label, shape, dtype, member.size - offset)
     check_shape(label, shape, source.limits)
     if member.deflated:

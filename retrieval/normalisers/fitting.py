@@ -92,6 +92,8 @@ def bias_of(
     """The bias of a normaliser, in the precision of what it was fitted on.
 
     Args:
+        normaliser: what it is of, with its name and k.
+        evidence: what it was fitted on.
         values: [n_gallery] in the unit of the similarities.
         counts: [n_gallery] k-occurrence in the bank; None without a bank.
         more: other fields of Bias.

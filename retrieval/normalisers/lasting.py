@@ -31,6 +31,7 @@ class Lasting(Ask, Protocol):
         """The state without some rows.
 
         Args:
+            state: of all rows.
             gone: [n_gone] rows that leave.
             part: their state.
             n_rows: rows before.
@@ -44,6 +45,7 @@ class Lasting(Ask, Protocol):
         """The state without some columns.
 
         Args:
+            state: of all columns.
             kept: [n_columns] bool, those that stay.
             rows: gives whole rows of what is left, where the state alone is not enough.
         """
