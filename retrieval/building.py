@@ -48,6 +48,36 @@ def lock(file: BinaryIO) -> bool:
     return True
 
 
+class Journal:
+    """Lines of JSON in a file, of which a break costs at most the one that was being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What was noted, oldest first; a torn line is left out."""
+        if not self.path.exists():
+            return []
+        lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
+        noted = []
+        for line in lines:
+            with contextlib.suppress(GalleryError):
+                noted.append(parse_json(line, self.path.name))
+        return noted
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add a line; it is on the disk when this returns."""
+        with open(self.path, "a+b") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a torn line stays one bad line
+                    file.write(b"\n")
+            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
 class Build:
     """A folder in the making: `OUT.partial` until `finish` puts it, whole, in the place of `OUT`.
 
@@ -65,6 +95,7 @@ class Build:
         """
         self.out = Path(os.path.abspath(out))
         self.folder = partial_of(self.out)
+        self.journal = Journal(self.folder / JOURNAL)
         self.command = command
         self.recipe = recipe
         self._lock: BinaryIO | None = None
@@ -79,7 +110,7 @@ class Build:
         self._take_lock()  # before anything is removed: another builder may be at work
         started = self._read_building()
         continues = self.recipe is not None and started.get("recipe") == self.recipe
-        if started and not continues and (self.folder / JOURNAL).exists():
+        if started and not continues and self.journal.path.exists():
             self.__exit__()
             raise GalleryError(
                 f"{self.folder.name} was begun by `{started.get('command')}`; finish it with that, "
@@ -122,11 +153,11 @@ class Build:
         """
         path = self.folder / f"shard-{len(list(self.folder.glob('shard-*.npy'))):06d}.npy"
         write_npy(path, array)
-        self.note({"shard": path.name, "sha256": sha256_file(path), "entries": entries})
+        self.journal.note({"shard": path.name, "sha256": sha256_file(path), "entries": entries})
 
     def shards(self) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
         """Finished rows in the order they were kept; a damaged shard is left out."""
-        for noted in self.journal():
+        for noted in self.journal.entries():
             path = self.folder / noted["shard"]
             if path.is_file() and sha256_file(path) == noted["sha256"]:
                 yield read_npy(path), noted["entries"]
@@ -136,34 +167,10 @@ class Build:
         for path in self.folder.glob("shard-*.npy"):
             path.unlink()
 
-    def journal(self) -> list[dict[str, Any]]:
-        """What was noted before a break, oldest first; a torn last line is left out."""
-        path = self.folder / JOURNAL
-        if not path.exists():
-            return []
-        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
-        noted = []
-        for line in lines:
-            with contextlib.suppress(GalleryError):
-                noted.append(parse_json(line, JOURNAL))
-        return noted
-
-    def note(self, entry: dict[str, Any]) -> None:
-        """Add a line to the journal, on disk when this returns."""
-        with open(self.folder / JOURNAL, "a+b") as file:
-            file.seek(0, os.SEEK_END)
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # a torn line stays one bad line
-                    file.write(b"\n")
-            file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
     def finish(self, kind: str, about: dict[str, Any]) -> dict[str, Any]:
         """Write the manifest and put the folder in its place; returns the manifest."""
         manifest = write_manifest(self.folder, kind, {**about, "command": self.command})
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.journal.path.unlink(missing_ok=True)
         (self.folder / BUILDING).unlink()
         if not self.out.exists() or not any(self.out.iterdir()):
             os.replace(self.folder, self.out)

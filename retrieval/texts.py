@@ -6,7 +6,6 @@ it is noted how much is whole, and a run that broke off goes on from there.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from retrieval.building import lock
+from retrieval.building import Journal, lock
 from retrieval.datasets.features import read_dict
 from retrieval.encoders.tokens import TokenEncoder
-from retrieval.errors import FileError, GalleryError, ModelError, SettingsError
+from retrieval.errors import FileError, ModelError, SettingsError
 from retrieval.files import (
     PICKLE_HEAD,
     PICKLE_TAIL,
-    parse_json,
     pickled_item,
     sha256_file,
     sync_folder,
@@ -202,21 +200,21 @@ class GrowingPickle:
     def __init__(self, out: Path, recipe: dict[str, Any], command: str) -> None:
         self.out = Path(os.path.abspath(out))
         self.partial = self.out.with_name(f"{self.out.name}.partial")
-        self.journal = self.out.with_name(f"{self.out.name}.partial.jsonl")
+        self.journal = Journal(self.out.with_name(f"{self.out.name}.partial.jsonl"))
         self.recipe, self.command = recipe, command
         self.noted: dict[str, Any] = {"bytes": len(PICKLE_HEAD), "counts": []}
         self._files = contextlib.ExitStack()
 
     def __enter__(self) -> "GrowingPickle":
         with contextlib.ExitStack() as files:
-            self._lines: BinaryIO = files.enter_context(open(self.journal, "a+b"))
-            if not lock(self._lines):
+            held = files.enter_context(open(self.journal.path, "ab"))
+            if not lock(held):
                 raise SettingsError(f"{self.out.name} is being written; wait for it")
-            lines = self._read_lines()
+            lines = self.journal.entries()
             if lines and lines[0].get("recipe") != self.recipe:
                 raise SettingsError(
                     f"{self.partial.name} was begun by `{lines[0].get('command')}`; finish it with "
-                    f"that, or delete it and {self.journal.name}"
+                    f"that, or delete it and {self.journal.path.name}"
                 )
             if lines and self.partial.is_file():
                 whole = [line for line in lines[1:] if line["bytes"] <= self.partial.stat().st_size]
@@ -225,8 +223,8 @@ class GrowingPickle:
             self._file.truncate(self.noted["bytes"] if self.noted["counts"] else 0)
             if not self.noted["counts"]:
                 self._file.write(PICKLE_HEAD)
-                self._lines.truncate(0)
-                self._add_line({"command": self.command, "recipe": self.recipe})
+                held.truncate(0)
+                self.journal.note({"command": self.command, "recipe": self.recipe})
             self._files = files.pop_all()
         return self
 
@@ -241,7 +239,7 @@ class GrowingPickle:
         """Flush what was added to disk, and write down that it is whole."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._add_line({"bytes": self._file.tell(), "counts": counts})
+        self.journal.note({"bytes": self._file.tell(), "counts": counts})
 
     def finish(self) -> None:
         """Put the file in its place."""
@@ -249,20 +247,5 @@ class GrowingPickle:
         self._file.flush()
         os.fsync(self._file.fileno())
         os.replace(self.partial, self.out)
-        self.journal.unlink()
+        self.journal.path.unlink()
         sync_folder(self.out.parent)
-
-    def _add_line(self, entry: dict[str, Any]) -> None:
-        self._lines.write(json.dumps(entry).encode() + b"\n")
-        self._lines.flush()
-        os.fsync(self._lines.fileno())
-
-    def _read_lines(self) -> list[dict[str, Any]]:
-        """Whole lines, oldest first; a torn one is cut off."""
-        self._lines.seek(0)
-        held = self._lines.read()
-        whole = held[: held.rfind(b"\n") + 1]
-        self._lines.truncate(len(whole))
-        with contextlib.suppress(GalleryError):
-            return [parse_json(line, self.journal.name) for line in whole.splitlines()]
-        return []
