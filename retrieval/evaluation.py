@@ -16,7 +16,7 @@ from retrieval.advice.checks import Finding, check_matrices, check_shapes
 from retrieval.advice.runnable import by_spec, check_width, runnable
 from retrieval.errors import QueryError, SettingsError
 from retrieval.normalisers import Bias, Evidence, Normaliser, fit_all, parse_spec
-from retrieval.reports.report import LeftOut, Report, Row
+from retrieval.reports.report import DIRECTIONS, LeftOut, Report, Row, task_name
 from retrieval.similarity import Tiles
 from retrieval.streaming.rows import Progress, Rows, as_rows, without_padding
 from retrieval.streaming.scoring import HUBNESS_AT, Seen, Truth, score_all, score_other
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from retrieval.gallery import Gallery
     from retrieval.querybank import Querybank
 
-DIRECTIONS = {"t2v": "text-to-video", "v2t": "video-to-text"}
 HELD_OUT, OVERLAPS, TRANSDUCTIVE = "held-out bank", "bank overlaps the gallery", "transductive"
 NOT_LOOKED_AT = "bank not looked at"  # whether it overlaps what is tested
 OVERLAPPING = ("queries in bank", "bank of the gallery")  # findings that speak against HELD_OUT
@@ -44,6 +43,7 @@ def evaluate_matrices(
     direction: str = "t2v",
     name: str = "sims",
     bank_name: str | None = None,
+    medium: str = "video",
     badge: str = HELD_OUT,
     findings: Sequence[Finding] = (),
     keep_top: int = 1,
@@ -72,6 +72,7 @@ def evaluate_matrices(
         direction: "t2v" or "v2t".
         name: what to call the similarities in the report.
         bank_name: what to call the bank.
+        medium: what the videos are to whom searches them: "video", or "audio" if only heard.
         badge: what numbers rest on that are normalised with this bank.
         findings: what is known of the input, to be carried in the report.
         keep_top: places of each ranking that the report keeps.
@@ -140,6 +141,7 @@ def evaluate_matrices(
         gallery=name,
         bank=bank_name,
         direction=direction,
+        medium=medium,
         n_queries=len(truth.queries),
         n_items=len(truth.items),
         n_bank=n_bank,
@@ -186,9 +188,10 @@ def evaluate(
         bank.check_fits(gallery)
         wanted = "text" if direction == "t2v" else "video"
         if bank.side != wanted:
+            task = task_name(direction, gallery.media)
             raise SettingsError(
-                f"{DIRECTIONS[direction]} needs a bank of {wanted}s, {bank.name} is of "
-                f"{bank.side}s; make one with `python -m retrieval bank --side {wanted}`"
+                f"{task} needs a bank of {wanted}s, {bank.name} is of {bank.side}s; make one with "
+                f"`python -m retrieval bank --side {wanted}`"
             )
     space, asking, items = gallery.space, gallery.queries.text_emb, gallery.video_emb
     if direction == "v2t":
@@ -210,6 +213,7 @@ def evaluate(
         direction=direction,
         name=gallery.name,
         bank_name=None if bank is None else bank.name,
+        medium=gallery.media,
         badge=badge,
         findings=[] if badge in (HELD_OUT, "no bank") else [overlap(badge)],
     )

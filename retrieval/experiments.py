@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,22 @@ from retrieval.datasets.features import (
     sentence_of,
 )
 from retrieval.datasets.official import read_list
-from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists, text_files
-from retrieval.errors import ModelError, SettingsError
-from retrieval.evaluation import Report, evaluate_matrices
-from retrieval.files import read_json, write_json, write_npy
+from retrieval.datasets.trees import (
+    expert_files,
+    first_of,
+    get_tree,
+    medium_of,
+    split_lists,
+    text_files,
+)
+from retrieval.errors import FileError, ModelError, SettingsError
+from retrieval.files import read_json, write_json
 from retrieval.models import CEConfig, CENet
-from retrieval.reports.ranking_page import PageSettings, write_page
+from retrieval.reports.ranking_page import Evaluated, PageSettings, write_page
+from retrieval.reports.report import Report
+from retrieval.tested import NORMALISERS, Tested, TrainingSide, compare_all
 from retrieval.training.distilling import Taught, denoising_mask, taught_by
-from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors, similarities
+from retrieval.training.expert_clips import ExpertClips, Tokens, expert_tensors
 from retrieval.training.expert_recipes import (
     TEACHER_SEED,
     TOKENS,
@@ -46,7 +54,6 @@ from retrieval.training.experts_trainer import (
 
 RESULT = "result.json"  # written last: where it stands, the run is whole
 PARTS = ("train", "val", "test")
-NORMALISERS = ("qbnorm",)
 
 
 class Library:
@@ -178,6 +185,20 @@ class Library:
         return self._texts[key][part]
 
 
+def given_tree(data: Path | None) -> Path:
+    """The feature tree that a recipe's options name.
+
+    Raises:
+        SettingsError: they name none.
+    """
+    if data is None:
+        raise SettingsError(
+            "--data is missing; give the film library's feature tree, which `python -m retrieval "
+            "animations --experts OUT` writes"
+        )
+    return data
+
+
 def _first_tokens(
     rows: np.ndarray, tokens: np.ndarray, captions: np.ndarray, longest: int
 ) -> Tokens:
@@ -255,14 +276,9 @@ def run(
     )
     best = trainer.run()
     trained_s = time.monotonic() - began
-    sims = tested(trainer.model, recipe, library)
-    reports = reports_of(sims.test, sims.there, sims.bank, name, videos=sims.videos)
-    if keep_sims:
-        write_sims(folder, sims.test, sims.there, sims.bank)
-    if page is not None:
-        path = _write_page(page, recipe, library, sims, reports, int(best["epoch"]))
-        report(f"{name}, seed {seed}, ranking page {path}")
-    found = {
+    found = tested(trainer.model, recipe, library, folder=folder if keep_sims else None)
+    reports = found.reports(name, medium=medium_of(recipe.experts))
+    result = {
         "name": name,
         "seed": seed,
         "recipe": identity,
@@ -276,7 +292,11 @@ def run(
         "device": device_name(library.device),
         **{direction: each.to_dict() for direction, each in reports.items()},
     }
-    write_json(folder / RESULT, found)
+    write_json(folder / RESULT, result)
+    if page is not None:
+        epoch = int(best["epoch"])
+        said = said_of_page(lambda: _write_page(page, recipe, library, found, reports, epoch))
+        report(f"{name}, seed {seed}, {said}")
     return read_json(folder / RESULT)  # as those get it who come later
 
 
@@ -288,8 +308,7 @@ def evaluate(
     with_bank: bool = True,
     normalisers: Sequence[Any] = NORMALISERS,
     out: Path | None = None,
-    page: PageSettings | None = None,
-) -> dict[str, Report]:
+) -> Evaluated:
     """Test a checkpoint as the runs of its recipe are tested.
 
     Args:
@@ -299,10 +318,6 @@ def evaluate(
         with_bank: normalise with the training captions, and with the training clips.
         normalisers: specs for the report.
         out: where similarities are written; None keeps none.
-        page: writes the ranking page.
-
-    Returns:
-        the reports "t2v" and "v2t".
 
     Raises:
         ModelError: the checkpoint is of another recipe.
@@ -311,107 +326,38 @@ def evaluate(
     by = state["config"].get("recipe", "an official config")
     if by != name:
         raise ModelError(f"{Path(resume).name} was trained by {by}, not by {name}; give that")
-    sims = tested(trained(resume).to(library.device), recipe, library, with_bank)
-    if out is not None:
-        write_sims(out, sims.test, sims.there, sims.bank)
-    reports = reports_of(sims.test, sims.there, sims.bank, name, normalisers, sims.videos)
-    if page is not None:
-        _write_page(page, recipe, library, sims, reports, int(state["epoch"]))
-    return reports
+    found = tested(trained(resume).to(library.device), recipe, library, with_bank, out)
+    reports = found.reports(name, normalisers, medium_of(recipe.experts))
+    epoch = int(state["epoch"])
+    return Evaluated(
+        reports, lambda page: _write_page(page, recipe, library, found, reports, epoch)
+    )
 
 
 def _write_page(
     page: PageSettings,
     recipe: ExpertRecipe,
     library: Library,
-    sims: "Tested",
+    found: Tested,
     reports: Mapping[str, Report],
     epoch: int,
 ) -> Path | None:
     test, where = library.clips(recipe, "test"), f"{recipe.dataset}, {recipe.test}"
-    captions = library.captions(recipe, sims.there.shape[1])
-    return write_page(page, reports, sims.test, test.videos, captions, where, epoch)
+    captions = library.captions(recipe, found.there.shape[1])
+    return write_page(page, reports, found.sims, test.videos, captions, where, epoch)
 
 
-class Tested(NamedTuple):
-    """Similarities of a test split, and of what normalises it in either direction."""
-
-    test: np.ndarray  # [n_videos * test_captions, n_videos]
-    there: np.ndarray  # [n_videos, test_captions] whether there is such a caption
-    bank: np.ndarray | None  # [n_bank, n_videos] of the training captions, the querybank
-    videos: np.ndarray | None  # [n_videos * test_captions, n_train] of the training videos
-
-
-def tested(model: CENet, recipe: ExpertRecipe, library: Library, with_bank: bool = True) -> Tested:
-    """Compare test captions, test videos, and their querybanks: training captions and videos."""
-    test = library.clips(recipe, "test")
-    captions, there = test.asked(recipe.test_captions)
-    sims = similarities(model, test, captions.ravel(), test)
-    if not with_bank:
-        return Tested(sims, there, None, None)
-    train = library.clips(recipe, "train")
-    places, drawn = train.asked(recipe.settings.n_captions)
-    return Tested(
-        sims,
-        there,
-        similarities(model, train, places[drawn], test),
-        similarities(model, test, captions.ravel(), train),
-    )
-
-
-def write_sims(
-    folder: Path, sims: np.ndarray, there: np.ndarray, bank_sims: np.ndarray | None
-) -> None:
-    """Write sims.npy, mask.npy and bank_sims.npy, as `python -m retrieval normalise` takes them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_npy(folder / "sims.npy", sims)
-    write_npy(folder / "mask.npy", there)
-    if bank_sims is not None:
-        write_npy(folder / "bank_sims.npy", bank_sims)
-
-
-def reports_of(
-    sims: np.ndarray,
-    there: np.ndarray,
-    bank_sims: np.ndarray | None,
-    name: str,
-    normalisers: Sequence[str] = NORMALISERS,
-    videos: np.ndarray | None = None,
-) -> dict[str, Report]:
-    """Text-to-video and video-to-text, raw and normalised, as everything is evaluated.
-
-    Args:
-        sims: [n_videos * n_captions, n_videos] of captions, video by video.
-        there: [n_videos, n_captions] whether there is such a caption.
-        bank_sims: [n_bank, n_videos] of training captions; None reports raw figures alone.
-        name: of what is ranked.
-        normalisers: specs.
-        videos: [n_videos * n_captions, n_train] of training videos, which normalise
-            video-to-text; None leaves that raw.
-    """
-    mask = None if there.all() else there
-    owner = np.repeat(np.arange(len(there)), there.shape[1])
-    return {
-        "t2v": evaluate_matrices(
-            sims,
-            bank_sims,
-            correct=owner,
-            mask=mask,
-            normalisers=normalisers,
-            name=name,
-            bank_name=None if bank_sims is None else "training captions",
-        ),
-        "v2t": evaluate_matrices(
-            np.ascontiguousarray(sims.T),
-            None if videos is None else videos.T,
-            correct=owner,
-            mask=mask,
-            normalisers=normalisers,
-            direction="v2t",
-            name=name,
-            bank_name=None if videos is None else "training videos",
-        ),
-    }
+def tested(
+    model: CENet,
+    recipe: ExpertRecipe,
+    library: Library,
+    with_bank: bool = True,
+    folder: Path | None = None,
+) -> Tested:
+    """Compare what a recipe is tested with; `folder` gets the similarities."""
+    train = library.clips(recipe, "train") if with_bank else None
+    side = None if train is None else TrainingSide.of(train, recipe.settings.n_captions)
+    return compare_all(model, library.clips(recipe, "test"), recipe.test_captions, side, folder)
 
 
 def taught(name: str, library: Library, out: Path) -> Taught:
@@ -436,6 +382,15 @@ def over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[
         for what, each in picked.items()
         if all(each)
     }
+
+
+def said_of_page(write: Callable[[], Path | None]) -> str:
+    """Write a run's ranking page, and say where it is, or why not: the run is none the worse."""
+    try:
+        path = write()
+    except FileError as error:
+        return f"no ranking page: {error}"
+    return "no ranking page" if path is None else f"ranking page {path}"
 
 
 def device_name(device: torch.device) -> str:

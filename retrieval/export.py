@@ -186,11 +186,11 @@ def rankings_html(page: RankingPage, media: Media) -> str:
     """
     n = len(page.shown)
     epoch = "" if page.epoch is None else f", epoch {page.epoch}"
-    bank = f" Querybank: {page.n_bank:,} training captions." if page.n_bank else ""
+    items = "videos" if page.medium == "video" else "clips that are heard"
     body = [
         f"<h1>{escape(page.experiment)}{epoch}</h1>",
         f'<p class="hl-note">{escape(page.where)}: {page.n_queries:,} queries, '
-        f"{page.n_items:,} videos.{bank}</p>",
+        f"{page.n_items:,} {items}. {escape(' '.join(page.banks))}</p>",
         _figures_html(page),
         _spreads_html(page),
         f'<p class="hl-note">{n:,} of {page.n_queries:,} queries, drawn with seed {page.seed}. '

@@ -15,7 +15,7 @@ import pickle
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,6 +74,27 @@ def write_npy(path: Path, array: np.ndarray) -> None:
     """Save one array as .npy, never as a pickle."""
     with replacing(path) as file:
         np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+@contextlib.contextmanager
+def growing_npy(
+    path: Path, shape: tuple[int, int], transposed: bool = False
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Save a float32 matrix as .npy while it is made, some rows at a time.
+
+    Args:
+        path: the file; it is there once the last rows are in it.
+        shape: of the matrix.
+        transposed: whether its transpose is what readers of the file get.
+
+    Yields:
+        what takes the next rows.
+    """
+    about = {"descr": "<f4", "fortran_order": transposed}
+    with replacing(path) as file:
+        shown = shape[::-1] if transposed else shape
+        np.lib.format.write_array_header_1_0(file, {**about, "shape": shown})
+        yield lambda rows: file.write(np.ascontiguousarray(rows, "<f4").data)
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -11,16 +11,16 @@ from retrieval import checkpoint
 from retrieval.datasets.features import PICKLES
 from retrieval.datasets.official import open_official
 from retrieval.errors import ModelError, SettingsError
-from retrieval.experiments import Library
+from retrieval.experiments import Library, given_tree
 from retrieval.formats import open_matrix
 from retrieval.models import CENet, build, from_official, load_weights
-from retrieval.official.configs import load_config
+from retrieval.official.configs import is_config, load_config
 from retrieval.official.runs import expert_dims
 from retrieval.streaming.scoring import Truth, score_all
 from retrieval.training import expert_clips
 from retrieval.training.distilling import caption_ranks, check_teaches, taught_by
 from retrieval.training.expert_clips import ExpertClips
-from retrieval.training.expert_recipes import EXPERT_RECIPES, get_expert_recipe
+from retrieval.training.expert_recipes import get_expert_recipe
 from retrieval.training.experts_trainer import BEST, read_checkpoint, trained
 
 # Of students: what they say of the training captions is not yet there when a teacher is asked.
@@ -64,7 +64,7 @@ def open_teacher(
             recipe = get_expert_recipe(known["recipe"])
             model = trained(path)
             check_teaches(model)
-            library = Library(_tree(data), device)
+            library = Library(given_tree(data), device)
             return Teacher(model.to(device), library.clips(recipe, "train"))
     else:
         known = load_config(config)
@@ -95,12 +95,12 @@ def training_captions(config: str, data: Path | None = None) -> tuple[list[str],
         config: an official CONFIG.json, or the name of a recipe.
         data: as of `open_teacher`.
     """
-    if config in EXPERT_RECIPES:
-        clips = Library(_tree(data)).clips(get_expert_recipe(config), "train")
+    if not is_config(config):
+        recipe = get_expert_recipe(config)
+        clips = Library(given_tree(data)).clips(recipe, "train")
         return list(clips.videos), clips.first
     opened = open_official(without_students(load_config(config)), {}, data=data)
-    counts = [len(opened.training_text(video)) for video in opened.train]
-    return opened.train, np.concatenate([[0], np.cumsum(counts)])
+    return opened.train, np.concatenate([[0], np.cumsum(opened.training_counts())])
 
 
 def ranks_in_file(path: str, first: np.ndarray) -> np.ndarray:
@@ -148,12 +148,3 @@ def check_pickle(path: Path) -> None:
     """
     if path.suffix not in PICKLES:
         raise SettingsError(f"--out must end in {' or '.join(PICKLES)}, got {path.name}")
-
-
-def _tree(data: Path | None) -> Path:
-    if data is None:
-        raise SettingsError(
-            "--data is missing; give the feature tree that `python -m retrieval animations "
-            "--experts OUT` wrote"
-        )
-    return data

@@ -17,6 +17,7 @@ import numpy as np
 
 from retrieval import video
 from retrieval.datasets.features import Features
+from retrieval.datasets.trees import medium_of
 from retrieval.encoders import ENCODERS
 from retrieval.errors import ModelError, VideoError
 from retrieval.experts import EXPERTS, hearing, layout, motion, signals
@@ -28,7 +29,6 @@ WORDS = ENCODERS["animations-clip"].parent / "tokens-words"  # vectors of words 
 DRAWN = (
     "was trained on small drawn films of 3 seconds alone; what it makes of real video is a guess"
 )
-HEARD = ("audio", "speech")  # kinds of experts that listen
 _LACKING = {"audio": "sound", "ocr": "words on screen", "speech": "speech or signals"}
 _SMALL = 4  # film pixels to one of motion and scene
 _GREY = np.array([0.3, 0.59, 0.11], np.float32)
@@ -76,9 +76,7 @@ def watcher_of(encoder: Any) -> Watcher:
 
 def media_of(encoder: Any) -> str:
     """What its galleries hold, "audio" or "video": a network that only listens searches sounds."""
-    experts = getattr(encoder, "experts", ())
-    heard = bool(experts) and all(name.split(".")[0] in HEARD for name, _ in experts)
-    return "audio" if heard else "video"
+    return medium_of(name for name, _ in getattr(encoder, "experts", ()))
 
 
 def is_of_drawn_films(encoder: Any) -> bool:

@@ -114,7 +114,8 @@ def test_what_is_kept_gives_the_same_figures_again(tmp_path, library):
 def test_without_a_bank_the_raw_figures_are_the_same(library, runs):
     resume = runs / TEACHERS[0] / "seed-0" / BEST
     with_bank, without = (
-        experiments.evaluate(TEACHERS[0], resume, library, with_bank=each) for each in (True, False)
+        experiments.evaluate(TEACHERS[0], resume, library, with_bank=each).reports
+        for each in (True, False)
     )
     for direction in ("t2v", "v2t"):
         assert without[direction].bank is None and with_bank[direction].bank is not None

@@ -115,7 +115,7 @@ def test_the_page_says_what_the_official_one_says(made, tmp_path):
         metrics = reports[report][spec].metrics
         for name in ("R@1", "R@5", "R@10", "MdR"):
             assert f"<td>{metrics[name]:.1f}</td>" in text
-    assert "Querybank: 40 training captions" in text and "With QB-Norm" in text
+    assert "Text-to-video is normalised with a bank, 40 rows." in text and "With QB-Norm" in text
 
 
 def test_without_a_bank_there_is_one_ranking(made, tmp_path):
@@ -318,3 +318,67 @@ def test_pages_while_training_are_of_their_epochs(tmp_path, monkeypatch):
     runs.train(config, 0, tmp_path / "run", epochs=5, page=page, keep_sims=False)
     best = json.loads((tmp_path / "run" / "result.json").read_text())["epoch"]
     assert written == [2, 4, best]
+
+
+def test_a_gallery_has_its_page_too(tmp_path, capsys):
+    library = Path(__file__).resolve().parents[1] / "precomputed" / "animations-audio"
+    command = ["evaluate", "--gallery", str(library), "--normaliser", "qbnorm"]
+    report = tmp_path / "report.json"
+    assert main([*command, "--out", str(tmp_path), "--json", str(report)]) == 0
+    printed = capsys.readouterr().out
+    assert "animations-audio, text-to-audio: 651 queries" in printed
+    (path,) = tmp_path.glob("web/animations-audio/*/index.html")
+    assert f"Ranking page: {path}" in printed
+    text = path.read_text()
+    metrics = json.loads(report.read_text())["metrics"]["qbnorm"]
+    assert f"<td>{metrics['MnR']:.1f}</td>" in text and "50 of 651 queries" in text
+    assert "Text to audio, QB-Norm" in text and "651 clips that are heard" in text
+    assert "Text-to-audio is normalised with animations-audio-bank, 5,000 rows." in text
+    clips = re.findall(r'<audio[^>]* src="([^"]*)"', text)
+    assert len(set(clips)) > 50 and all((path.parent / clip).is_file() for clip in clips)
+    assert main([*command, "--out", str(tmp_path / "none"), "--no-page"]) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_each_caption_of_a_gallery_asks_for_its_own_video(tmp_path):
+    from retrieval.gallery import open_gallery
+    from retrieval.reports.gallery_page import write_gallery_page
+
+    gallery = open_gallery(Path(__file__).resolve().parents[1] / "precomputed" / "animations")
+    from retrieval.evaluation import evaluate
+
+    report = evaluate(gallery, None, ())
+    path = write_gallery_page(settings(tmp_path, n_samples=5), report, gallery)
+    text = path.read_text()
+    asked = re.findall(r'data-rank-from-0="([\d.]+)"><h2>\d+\. “([^”]*)”', text)
+    assert len(asked) == 5
+    for rank, sentence in asked:
+        row = gallery.queries.texts.index(sentence)
+        assert float(rank) + 1 == report.rows[0].ranks[row]
+
+
+def test_a_page_that_cannot_be_written_loses_no_figure(made, tmp_path, capsys):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("x")
+    library = Path(__file__).resolve().parents[1] / "precomputed" / "animations-audio"
+    command = ["evaluate", "--gallery", str(library), "--normaliser", "qbnorm"]
+    report = tmp_path / "report.json"
+    assert main([*command, "--out", str(in_the_way), "--json", str(report)]) == 2
+    printed = capsys.readouterr()
+    assert "QB-Norm" in printed.out and report.is_file()
+    assert "error: the ranking page cannot be written to" in printed.err
+    assert "Not a directory; give another folder with --out, or --no-page" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["animations-ce", "--gallery", "g"], "give either a config or recipe, or --gallery"),
+        (["--resume", "x.pth"], "--resume goes with a config or recipe; leave it out"),
+        (["animations-ce", "--bank-size", "5"], "--bank-size goes with --gallery; leave it out"),
+        (["nothing", "--resume", "x.pth"], "unknown recipe 'nothing'; available: animations-ce,"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(capsys, argv, message):
+    assert main(["evaluate", *argv]) == 2
+    assert message in capsys.readouterr().err

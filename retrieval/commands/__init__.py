@@ -18,9 +18,11 @@ MODEL_HELP = (
     f"(default: {DEFAULT_MODEL}), NAME/path/to/checkpoint, or a model folder"
 )
 
+BANK_SIZE_HELP = "use the first N captions of the bank (default: all)"
 
-def add_normaliser_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say how the querybank is used."""
+
+def add_normaliser_arguments(parser: argparse.ArgumentParser, bank_size: bool = True) -> None:
+    """Options that say how the querybank is used; `bank_size`: whether its size is one of them."""
     parser.add_argument(
         "--beta",
         type=float,
@@ -30,9 +32,8 @@ def add_normaliser_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--k", type=int, default=1, help="items of each bank caption that count (default: 1)"
     )
-    parser.add_argument(
-        "--bank-size", type=int, help="use the first N captions of the bank (default: all)"
-    )
+    if bank_size:
+        parser.add_argument("--bank-size", type=int, help=BANK_SIZE_HELP)
 
 
 def add_choose_argument(parser: argparse._ActionsContainer, then: str) -> None:

@@ -1,10 +1,12 @@
 """python -m retrieval evaluate: metrics and hubness of labelled queries, or of a checkpoint."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from retrieval.commands import (
+    BANK_SIZE_HELP,
     add_choose_argument,
     add_normaliser_arguments,
     choose_for,
@@ -12,90 +14,152 @@ from retrieval.commands import (
 )
 from retrieval.errors import SettingsError
 
-COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
+# Options of one of the two only, and their defaults.
+WITH_GALLERY = {
+    "gallery": None, "bank": None, "bank_size": None, "direction": "t2v", "choose": False,
+}  # fmt: skip
+WITH_CONFIG = {
+    "resume": None, "data": None, "device": "auto", "eval_from_training_config": False,
+    "custom_args": "", "no_bank": False, "sims": None,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = (
+        "Ways to normalise: text-to-video with a bank of captions, video-to-text with a bank of "
+        "videos. Of a config or recipe both are at hand, the captions and the videos of its "
+        "training list."
+    )
     parser.add_argument(
         "config",
         nargs="?",
         help="official CONFIG.json, whose split is evaluated with the weights of --resume; or an "
-        "expert recipe such as animations-ce, with --data its feature tree",
-    )
-    parser.add_argument("--resume", metavar="CKPT", help="weights for the config: official or ours")
-    parser.add_argument("--data", help="with a config: the data set's folder, not its data_dir")
-    parser.add_argument("--device", default="auto", help="with a config: cpu, cuda or auto")
-    parser.add_argument(
-        "--eval-from-training-config",
-        "--eval_from_training_config",
-        action="store_true",
-        help="with a config: the split of its eval_settings, that is the test split",
+        "expert recipe such as animations-ce, with --data its feature tree. Without it a gallery "
+        "is evaluated",
     )
     parser.add_argument(
-        "--custom-args",
-        "--custom_args",
-        default="",
-        metavar="KEY@VALUE+...",
-        help="with a config: other values",
+        "--normaliser",
+        action="append",
+        help="a row of the table; may be given more than once (default: qbnorm, of a gallery all)",
     )
-    parser.add_argument(
-        "--no-bank",
-        action="store_true",
-        help="with a config: leave out its training captions, the querybank; only raw figures",
-    )
-    parser.add_argument(
-        "--sims",
-        metavar="OUT",
-        help="with a config: write the similarities of the split's and of the training captions to "
-        "the split's videos into this folder, for `normalise`",
-    )
+    add_normaliser_arguments(parser, bank_size=False)
+    parser.add_argument("--json", metavar="OUT", help="also write the report to this file")
     parser.add_argument(
         "--out",
         default="runs",
         metavar="SAVE_DIR",
-        help="with a config: the ranking page goes to SAVE_DIR/web/EXPERIMENT/TIME/index.html, a "
-        "challenge's predictions to SAVE_DIR/log/EXPERIMENT/TIME (default: runs)",
+        help="the ranking page goes to SAVE_DIR/web/NAME/TIME/index.html, a challenge's "
+        "predictions to SAVE_DIR/log/NAME/TIME (default: runs)",
     )
-    parser.add_argument(
-        "--no-page", action="store_true", help="with a config: write no ranking page"
-    )
+    parser.add_argument("--no-page", action="store_true", help="write no ranking page")
     parser.add_argument(
         "--hide-truth",
         action="store_true",
-        help="with a config: a page that does not tell which video is correct",
+        help="a ranking page that does not tell which video is correct",
     )
-    parser.add_argument("--gallery", help="gallery folder (default: the film library)")
-    parser.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
-    parser.add_argument(
-        "--normaliser",
-        action="append",
-        help="a row of the table; may be given more than once (default: all)",
+    one = parser.add_argument_group("of a config or recipe")
+    one.add_argument("--resume", metavar="CKPT", help="its weights, official or ours")
+    one.add_argument(
+        "--data",
+        help="the data set's folder, instead of the config's data_dir; of a recipe the feature "
+        "tree, as `animations --experts` writes it",
     )
-    add_normaliser_arguments(parser)
-    parser.add_argument(
+    one.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    one.add_argument(
+        "--eval-from-training-config",
+        "--eval_from_training_config",
+        action="store_true",
+        help="the split of the config's eval_settings, that is the test split",
+    )
+    one.add_argument(
+        "--custom-args",
+        "--custom_args",
+        default="",
+        metavar="KEY@VALUE+...",
+        help="single values instead of the config's, by dotted path",
+    )
+    one.add_argument(
+        "--no-bank",
+        action="store_true",
+        help="leave out the training captions and videos, that is both banks; only raw figures",
+    )
+    one.add_argument(
+        "--sims",
+        metavar="OUT",
+        help="write the similarities into this folder, for `normalise`: sims.npy and mask.npy; "
+        "bank_sims.npy of the training captions; v2t_bank_sims.npy of the training videos, which "
+        "goes with --direction v2t --sims 'OUT/sims.npy[T]'",
+    )
+    one = parser.add_argument_group("of a gallery")
+    one.add_argument("--gallery", help="its folder (default: the film library)")
+    one.add_argument("--bank", help="querybank folder (default: GALLERY-bank, if there is one)")
+    one.add_argument("--bank-size", type=int, help=BANK_SIZE_HELP)
+    one.add_argument(
         "--direction",
         choices=("t2v", "v2t"),
         default="t2v",
         help="text-to-video (default) or video-to-text, whose bank is made with bank --side video",
     )
-    add_choose_argument(parser, "adds its row")
-    parser.add_argument("--json", metavar="OUT", help="also write the report to this file")
+    add_choose_argument(one, "adds its row")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate and print the table."""
+    """Evaluate, print the tables, then write what is asked for."""
+    from pathlib import Path
+
+    from retrieval.files import write_json
+    from retrieval.official.configs import is_config
+    from retrieval.reports.tables import brief_lines
+
+    of_config = args.config is not None
+    _refuse_others(args, WITH_GALLERY if of_config else WITH_CONFIG)
+    args.out = Path(args.out)
+    if not of_config:
+        found, also, page = _gallery(args)
+    else:
+        if args.resume is None:
+            raise SettingsError("--resume is missing; give the checkpoint of the config's network")
+        args.resume = Path(args.resume)
+        args.sims, args.data = (None if p is None else Path(p) for p in (args.sims, args.data))
+        found, also, page = (_config if is_config(args.config) else _recipe)(args)
+        if found is None:  # the challenge's server computes the figures
+            return 0
+    print("\n\n".join("\n".join(brief_lines(report)) for report in found.reports.values()))
+    if args.json is not None:
+        told = {name: report.to_dict() for name, report in found.reports.items()}
+        write_json(args.json, {**(told if of_config else told[args.direction]), **also})
+    if page is not None:
+        path = found.write_page(replace(page, hide_truth=page.hide_truth or args.hide_truth))
+        if path is not None:
+            print(f"\nRanking page: {path}")
+    return 0
+
+
+def _refuse_others(args: argparse.Namespace, others: Mapping[str, Any]) -> None:
+    """Refuse options that say nothing of what is evaluated."""
+    if args.config is not None and args.gallery is not None:
+        raise SettingsError("give either a config or recipe, or --gallery")
+    given = [name for name, default in others.items() if getattr(args, name) != default]
+    if given:
+        what = "a config or recipe" if args.config is None else "--gallery"
+        raise SettingsError(f"--{given[0].replace('_', '-')} goes with {what}; leave it out")
+
+
+def _gallery(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
+    """Report and page of a gallery's labelled queries."""
+    from pathlib import Path
+
     from retrieval.advice.choosing import choice_lines
     from retrieval.answers import Settings
     from retrieval.engine import bank_beside
     from retrieval.evaluation import evaluate
-    from retrieval.files import write_json
     from retrieval.gallery import FILM_LIBRARY, open_gallery
     from retrieval.normalisers import SEARCHABLE, parse_spec
     from retrieval.querybank import open_querybank
+    from retrieval.reports.gallery_page import write_gallery_page
+    from retrieval.reports.ranking_page import Evaluated, PageSettings, page_folder
 
-    if args.config is not None:
-        return _of_config(args)
     path = args.gallery or FILM_LIBRARY
     gallery = open_gallery(path)
     # The bank beside a gallery holds captions, of no use for ranking captions.
@@ -109,36 +173,23 @@ def run(args: argparse.Namespace) -> int:
         names, also = (parse_spec(choice.proposed), *names), {"choice": asdict(choice)}
         print("\n".join(choice_lines(choice)), end="\n\n")
     report = evaluate(gallery, bank, names, settings, args.direction)
-    if args.json is not None:
-        write_json(args.json, {**report.to_dict(), **also})
-    print("\n".join(_lines(report)))
-    return 0
+    if bank is None:
+        side = "text" if args.direction == "t2v" else "video"
+        print(
+            f"No querybank, so all is raw; make one with `python -m retrieval bank --side {side}` "
+            "and give it with --bank",
+            end="\n\n",
+        )
+    found = Evaluated(
+        {args.direction: report}, lambda page: write_gallery_page(page, report, gallery)
+    )
+    name = Path(path).resolve().name
+    wanted = args.direction == "t2v" and not args.no_page  # it shows what captions find
+    return found, also, PageSettings(page_folder(args.out, name), name) if wanted else None
 
 
-def _of_config(args: argparse.Namespace) -> int:
-    """Evaluate a checkpoint on the split of an official config, or on a recipe's test clips."""
-    from pathlib import Path
-
-    from retrieval.files import write_json
-    from retrieval.training.expert_recipes import EXPERT_RECIPES
-
-    if args.resume is None:
-        raise SettingsError("--resume is missing; give the checkpoint of the config's network")
-    args.resume, args.out = Path(args.resume), Path(args.out)
-    args.sims, args.data = (None if p is None else Path(p) for p in (args.sims, args.data))
-    reports, page = (_recipe if args.config in EXPERT_RECIPES else _config)(args)
-    if reports is None:
-        return 0
-    if args.json is not None:
-        write_json(args.json, {name: report.to_dict() for name, report in reports.items()})
-    print("\n\n".join("\n".join(_lines(report)) for report in reports.values()))
-    if page is not None and page.every != 0:
-        print(f"Ranking page: {page.folder / 'index.html'}")
-    return 0
-
-
-def _config(args: argparse.Namespace) -> tuple[Any, Any]:
-    """Reports and page of an official config; in challenge mode neither, but a prediction file."""
+def _config(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
+    """Reports and page of an official config; in challenge mode none, but a prediction file."""
     from pathlib import Path
 
     from retrieval.official import runs
@@ -158,24 +209,23 @@ def _config(args: argparse.Namespace) -> tuple[Any, Any]:
         order = specs[0] if args.normaliser else "none"
         path = runs.predict(config, args.resume, folder, normaliser=order, **how)
         print(f"Saved similarity matrix predictions to {path}")  # drivers look for these words
-        return None, None
+        return None, {}, None
     page = None
     if not args.no_page:
         page = PageSettings.from_official(config, page_folder(args.out, name), name, args.data)
-        page = replace(page, hide_truth=page.hide_truth or args.hide_truth)
-    reports = runs.evaluate(
-        config, args.resume, with_bank=not args.no_bank, normalisers=specs, page=page, **how
-    )
-    return reports, page
+    with_bank = not args.no_bank
+    found = runs.evaluate(config, args.resume, with_bank=with_bank, normalisers=specs, **how)
+    return found, {}, page
 
 
-def _recipe(args: argparse.Namespace) -> tuple[Any, Any]:
+def _recipe(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
     """Reports and page of a run of ours."""
-    from retrieval.experiments import Library, evaluate
+    from retrieval.experiments import Library, evaluate, given_tree
     from retrieval.reports.ranking_page import PageSettings, page_folder
+    from retrieval.training.expert_recipes import get_expert_recipe
 
-    if args.data is None:
-        raise SettingsError("--data is missing; give the feature tree that the run was trained on")
+    get_expert_recipe(args.config)
+    tree = given_tree(args.data)
     if args.custom_args or args.eval_from_training_config:
         raise SettingsError(
             "a recipe is tested on its test clips as it is; leave --custom-args and "
@@ -184,17 +234,15 @@ def _recipe(args: argparse.Namespace) -> tuple[Any, Any]:
     page = None
     if not args.no_page:
         page = PageSettings.of_films(page_folder(args.out, args.config), args.config)
-        page = replace(page, hide_truth=args.hide_truth)
-    reports = evaluate(
+    found = evaluate(
         args.config,
         args.resume,
-        Library(args.data, chosen_device(args.device)),
+        Library(tree, chosen_device(args.device)),
         with_bank=not args.no_bank,
         normalisers=_specs(args),
         out=args.sims,
-        page=page,
     )
-    return reports, page
+    return found, {}, page
 
 
 def _specs(args: argparse.Namespace) -> list[Any]:
@@ -203,31 +251,3 @@ def _specs(args: argparse.Namespace) -> list[Any]:
 
     names = args.normaliser or ["qbnorm"]
     return [parse_spec(name, beta=args.beta, k=args.k) for name in names]
-
-
-def _lines(report: Any) -> list[str]:
-    """The report as a table."""
-    from retrieval.evaluation import DIRECTIONS
-
-    bank = f"; {report.badge}: {report.bank}, {report.n_bank:,} rows" if report.bank else ""
-    lines = [
-        f"{report.gallery}, {DIRECTIONS[report.direction]}: {report.n_queries:,} queries, "
-        f"{report.n_items:,} items{bank}",
-        f"{'':34}" + "".join(f"{name:>7}" for name in COLUMNS) + "   skew@10 largest  never",
-    ]
-    for row in report.rows:
-        k = max(row.hubness)
-        counted = row.hubness[k]
-        name = row.title if row.beta is None else f"{row.title}, beta {row.beta:.4g}"
-        lines.append(
-            f"{name:34}"
-            + "".join(f"{row.metrics[column]:7.1f}" for column in COLUMNS)
-            + f"   {counted.k_skewness:7.2f} {counted.largest_hub:7.0f} "
-            + f"{100 * counted.antihub_share:5.1f}%"
-            + (
-                f"   {row.helped} helped, {row.hurt} hurt, {row.unchanged} unchanged"
-                if row.normaliser != "none"
-                else ""
-            )
-        )
-    return [*lines, report.verdict, *(finding.sentence for finding in report.findings)]

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "A matrix is .npy, .npz, .safetensors, .csv, .pkl or .pt, told by its content; no pickle "
-        "is run. FILE[name] takes one of several arrays, FILE[0] one slice of a 3-D array."
+        "is run. FILE[name] takes one of several arrays, FILE[0] one slice of a 3-D array, "
+        "FILE[T] the matrix transposed."
     )
     parser.add_argument(
         "--sims",

@@ -12,77 +12,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "recipe",
-        help="what to train: animations-clip; on expert features animations-ce, animations-moee, "
-        "... (a wrong name lists all); or an official CONFIG.json",
+        help="what to train: animations-clip, an encoder of frames; on expert features "
+        "animations-ce, animations-moee, ... (a wrong name lists all); or an official CONFIG.json",
     )
     parser.add_argument(
         "--out",
         type=Path,
         help="the run's folder; a broken-off run goes on from it (default: runs/RECIPE; of expert "
-        "recipes runs/experts, in which RECIPE/seed-SEED is made)",
+        "recipes runs/experts, in which RECIPE/seed-SEED is made; of configs runs/FOLDER-CONFIG, "
+        "in which seed-SEED is made)",
     )
-    parser.add_argument(
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, help="length of the schedule in epochs")
+    length.add_argument(
+        "--minutes", type=float, help="fit the schedule to this much time; animations-clip alone"
+    )
+    some = parser.add_argument_group("networks on expert features, of a recipe or a config")
+    some.add_argument(
         "--data",
         type=Path,
-        help="expert recipes: the feature tree, as `animations --experts` writes it; of a config "
-        "the data set's folder, instead of its data_dir",
+        help="of a recipe the feature tree, as `animations --experts` writes it; of a config the "
+        "data set's folder, instead of its data_dir",
     )
-    parser.add_argument(
-        "--seeds", help="expert recipes: one run each, comma separated (default: 0)"
+    some.add_argument("--seeds", help="one run each, comma separated (default: 0)")
+    some.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    some.add_argument(
+        "--sims",
+        action=argparse.BooleanOptionalAction,
+        help="write the similarities into the run's folder, for `normalise`: sims.npy and "
+        "mask.npy; bank_sims.npy of the training captions; v2t_bank_sims.npy of the training "
+        "videos, which goes with --direction v2t --sims 'sims.npy[T]' (default: they are written)",
     )
-    parser.add_argument(
-        "--device", default="auto", help="expert recipes: cpu, cuda or auto (default)"
+    some.add_argument(
+        "--page",
+        action=argparse.BooleanOptionalAction,
+        help="write the ranking page of the evaluation, SAVE_DIR/web/EXPERIMENT/seed-SEED/TIME/"
+        "index.html with SAVE_DIR = --out or runs (default: it is written, unless the config's "
+        "vis_vid_freq is 0)",
     )
-    parser.add_argument(
+    some = parser.add_argument_group("configs alone")
+    some.add_argument(
         "--custom-args",
         "--custom_args",
         default="",
         metavar="KEY@VALUE+...",
-        help="configs: single values instead of the config's, by dotted path",
+        help="single values instead of the config's, by dotted path",
     )
-    parser.add_argument(
+    some.add_argument(
         "--unweighted-teachers",
         action="store_true",
-        help="configs: the captions' vectors in the teachers' files are without the teachers' "
-        "weights of the experts; every expert then weighs the same",
+        help="the captions' vectors in the teachers' files are without the teachers' weights of "
+        "the experts; every expert then weighs the same",
     )
-    parser.add_argument(
+    some.add_argument(
         "--resume",
         type=Path,
         metavar="CKPT",
-        help="configs: a checkpoint, official or ours, to go on from: its weights, epoch and "
-        "optimiser",
+        help="a checkpoint, official or ours, to go on from: its weights, epoch and optimiser",
     )
-    parser.add_argument(
-        "--sims",
-        action=argparse.BooleanOptionalAction,
-        help="expert recipes: write the similarities of test and training captions to the test "
-        "clips, for `normalise` (default: they are written)",
-    )
-    parser.add_argument(
-        "--page",
-        action=argparse.BooleanOptionalAction,
-        help="expert recipes: write the ranking page of the evaluation, SAVE_DIR/web/EXPERIMENT/"
-        "seed-SEED/TIME/index.html with SAVE_DIR = --out or runs (default: it is written, unless "
-        "the config's vis_vid_freq is 0)",
-    )
-    parser.add_argument(
+    some = parser.add_argument_group("animations-clip alone")
+    some.add_argument(
         "--cache",
         type=Path,
         default=Path("cache/animations"),
         help="folder of the drawn frames (default: cache/animations)",
     )
-    parser.add_argument(
+    some.add_argument(
         "--export",
         type=Path,
         help="folder of the finished encoder (default: precomputed/models/RECIPE)",
     )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=int, help="length of the schedule in epochs")
-    length.add_argument("--minutes", type=float, help="fit the schedule to this much time")
-    parser.add_argument("--seed", type=int, help="of the weights and the order (default: 0)")
-    parser.add_argument("--workers", type=int, help="processes that draw (default: every core)")
-    parser.add_argument("--limit", type=int, help="the first N clips of each split only, a trial")
+    some.add_argument("--seed", type=int, help="of the weights and the order (default: 0)")
+    some.add_argument("--workers", type=int, help="processes that draw (default: every core)")
+    some.add_argument("--limit", type=int, help="the first N clips of each split only, a trial")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,16 +93,16 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise SettingsError(f"--{name} must be above 0, got {value}")
-    from retrieval.training.expert_recipes import EXPERT_RECIPES
+    from retrieval.official.configs import is_config
+    from retrieval.training.expert_recipes import get_expert_recipe
     from retrieval.training.recipes import RECIPES, train
 
-    if args.resume is not None and not args.recipe.endswith(".json"):
+    if args.resume is not None and not is_config(args.recipe):
         raise SettingsError("--resume is for configs; other runs go on by themselves in --out")
-    if args.recipe in EXPERT_RECIPES or args.recipe.endswith(".json"):
-        return _train_experts(args)
     if args.recipe not in RECIPES:
-        known = ", ".join([*RECIPES, *EXPERT_RECIPES])
-        raise SettingsError(f"unknown recipe {args.recipe!r}; available: {known}")
+        if not is_config(args.recipe):
+            get_expert_recipe(args.recipe, others=RECIPES)
+        return _train_experts(args)
     out = args.out or Path("runs") / args.recipe
     export = args.export or Path("precomputed/models") / args.recipe
     options = {
@@ -125,6 +127,8 @@ def run(args: argparse.Namespace) -> int:
 def _train_experts(args: argparse.Namespace) -> int:
     """Train a network on expert features once for every seed, and print mean (std)."""
     from retrieval.experiments import over_seeds
+    from retrieval.official.configs import is_config
+    from retrieval.reports.tables import over_seeds_lines
     from retrieval.training.memory import keep_freed_memory
 
     for name in ("minutes", "workers", "limit", "seed", "export"):
@@ -134,42 +138,41 @@ def _train_experts(args: argparse.Namespace) -> int:
         seeds = [int(seed) for seed in (args.seeds or "0").split(",")]
     except ValueError as error:
         raise SettingsError(f"--seeds takes whole numbers like 0,1,2, got {args.seeds}") from error
+    if len(set(seeds)) < len(seeds):
+        raise SettingsError(f"--seeds names a seed twice: {args.seeds}; give each once")
     args.sims, args.page = args.sims is not False, args.page is not False
     device = chosen_device(args.device)
     if device == "cpu":
         keep_freed_memory()
-    of_config = args.recipe.endswith(".json")
-    found = (_of_config if of_config else _of_recipe)(args, seeds, device)
+    found = (_of_config if is_config(args.recipe) else _of_recipe)(args, seeds, device)
     if "predictions" in found[0]:  # the lines that the challenge's own drivers look for
         for seed, each in zip(seeds, found, strict=True):
             print(f"Saved similarity matrix predictions to {each['predictions']}")
             best = _out(args) / f"seed-{seed}" / "trained_model.pth"
             print(f"The best performing ckpt can be found at {best}")
         return 0
-    first = found[0]["t2v"]
+    t2v, v2t = found[0]["t2v"], found[0]["v2t"]
+    # Of sounds "t2a", as the papers' tables have it; a run made before it was told is of videos.
+    letter = t2v.get("medium", "video")[0]
+    rows = {task.replace("v", letter, 1): row for task, row in over_seeds(found).items()}
+    several = "s" * (len(seeds) > 1)
     print(
-        f"{args.recipe}, {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
-        f"{found[0]['n_parameters']:,} parameters: {first['n_items']:,} test clips, "
-        f"{first['n_queries']:,} captions, querybank of {first['n_bank']:,} training captions"
+        f"{args.recipe}, {len(seeds)} seed{several}, {found[0]['n_parameters']:,} parameters: "
+        f"{t2v['n_items']:,} test clips, {t2v['n_queries']:,} captions"
     )
-    columns = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
-    print(f"{'':14}" + "".join(f"{column:>13}" for column in columns))
-    for task, row in over_seeds(found).items():
-        cells = (f"{row[column][0]:.1f} ({row[column][1]:.1f})" for column in columns)
-        print(f"{task:14}" + "".join(f"{cell:>13}" for cell in cells))
+    print(
+        f"Querybank of t2{letter}: {t2v['n_bank']:,} training captions; of {letter}2t: "
+        f"{v2t['n_bank']:,} training videos"
+    )
+    print("\n".join(over_seeds_lines(rows, len(seeds))))
     return 0
 
 
 def _of_recipe(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
-    from retrieval.experiments import Library, run
+    from retrieval.experiments import Library, given_tree, run
     from retrieval.reports.ranking_page import PageSettings, page_folder
 
-    if args.data is None:
-        raise SettingsError(
-            "--data is missing; write the feature tree with `python -m retrieval animations "
-            "--experts OUT` and give --data OUT"
-        )
-    library = Library(args.data, device)
+    library = Library(given_tree(args.data), device)
     out = args.out or Path("runs/experts")
 
     def page(seed: int) -> PageSettings | None:

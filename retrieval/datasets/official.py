@@ -163,6 +163,10 @@ class OfficialSet:
         captions = self._captions(video)
         return [np.vstack(captions)] if self.reading.fuse_captions else captions
 
+    def training_counts(self) -> np.ndarray:
+        """[n_train] how many captions `training_text` gives of each training video."""
+        return np.array([len(self.training_text(video)) for video in self.train])
+
     def asked_text(self, video: str) -> list[np.ndarray]:
         """Token arrays of the captions that are asked of an evaluated video."""
         captions = self._captions(video)

@@ -4,7 +4,7 @@ All paths are below the feature root, `data_dir/root_feat_folder` of a config. W
 differ, several are given and the first that exists is taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from retrieval.errors import SettingsError
 
 Files = tuple[str, ...]  # candidates for one file
 CHALLENGE = ("public_server_val", "public_server_test")  # splits that every data set may have
+HEARD = ("audio", "speech")  # kinds of experts that listen
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,12 @@ def get_tree(name: str) -> Tree:
     if name not in TREES:
         raise SettingsError(f"unknown data set {name!r}; available: {', '.join(TREES)}")
     return TREES[name]
+
+
+def medium_of(experts: Iterable[str]) -> str:
+    """What a network of these experts searches: "audio" where all of them listen, else "video"."""
+    kinds = {name.split(".")[0] for name in experts}
+    return "audio" if kinds and kinds <= set(HEARD) else "video"
 
 
 def split_lists(name: str, split: str) -> tuple[str, str]:

@@ -133,7 +133,7 @@ def open_matrix(spec: str | Path, what: str = "sims", limits: Limits = LIMITS) -
 
     Args:
         spec: a file, or `FILE[name]` for one of several arrays, or `FILE[0]` for one slice of a
-            3-D array.
+            3-D array; with `[T]` behind it, transposed.
         what: what it is, for messages, for example "sims" or "embeddings".
         limits: how much it may hold.
 
@@ -148,6 +148,8 @@ def open_matrix(spec: str | Path, what: str = "sims", limits: Limits = LIMITS) -
     named = re.fullmatch(r"(.+)\[([^\[\]]+)\]", str(spec))
     if named and not path.exists():
         path, part = Path(named[1]), named[2].strip()
+    if part == "T" and not (path.exists() and "T" in open_arrays(path, limits)):
+        return open_matrix(named[1], what, limits).T
     arrays, name = open_arrays(path, limits), shown(path.name)
     if part in arrays:
         array, part = arrays[part], None

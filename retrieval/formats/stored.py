@@ -12,6 +12,8 @@ from retrieval.formats.limits import check_memory
 from retrieval.formats.source import Source
 from retrieval.similarity import Block, grid, is_finite, tile_shape
 
+MOST_AT_ONCE = 2**22  # numbers, where rows are picked out of columns
+
 
 class StoredArray:
     """An array in a file, checked against the file's size and not read yet.
@@ -131,12 +133,24 @@ class StoredArray:
 
     def take_rows(self, rows: np.ndarray) -> np.ndarray:
         """[len(rows), n_columns] chosen rows of a matrix, in native byte order."""
-        if not self.streams or self.strides[1] != self.raw.itemsize:
-            return np.concatenate([self.read_rows(row, row + 1) for row in rows.tolist()])
+        if not self.streams:
+            return self._kept()[rows]
+        if self.strides[1] != self.raw.itemsize:
+            return self._take_from_columns(rows)
         lines = np.empty((len(rows), self.shape[1]), self.raw)
         for line, row in zip(lines, rows.tolist(), strict=True):
             self.source.read_into(line, self.offset + row * self.strides[0])
         return as_numbers(lines, self.bfloat16)
+
+    def _take_from_columns(self, rows: np.ndarray) -> np.ndarray:
+        """`take_rows` where rows are far apart in the file: it is gone through once."""
+        start, stop = int(rows.min()), int(rows.max()) + 1
+        out = np.empty((len(rows), self.shape[1]), self.dtype)
+        step = max(1, MOST_AT_ONCE // (stop - start))
+        for left in range(0, self.shape[1], step):
+            columns = slice(left, min(left + step, self.shape[1]))
+            out[:, columns] = self.read_block(slice(start, stop), columns)[rows - start]
+        return out
 
     def part(self, index: int) -> "StoredArray":
         """One item of the first axis, for example a slice of a 3-D array."""
@@ -147,6 +161,19 @@ class StoredArray:
         strides = self.strides[1:]
         return StoredArray(
             self.source, label, rest, self.raw, offset, "C", strides, load, bfloat16=self.bfloat16
+        )
+
+    @property
+    def T(self) -> "StoredArray":
+        """The matrix with its axes changed over, read from the same places of the file."""
+        apart = self._load is not None or self._whole is not None
+        return StoredArray(
+            *(self.source, f"{self.name}[T]" if self.name else "T", self.shape[::-1], self.raw),
+            offset=self.offset,
+            strides=self.strides[::-1],
+            load=(lambda: self._kept().T.copy()) if apart else None,
+            bfloat16=self.bfloat16,
+            verify=self._verify,
         )
 
     def tiles(self, row_tile: int | None = None, column_tile: int | None = None) -> "FileTiles":

@@ -79,6 +79,11 @@ KNOWN: dict[str, dict[str, tuple[type, ...]]] = {
 }
 
 
+def is_config(name: str) -> bool:
+    """Whether what somebody names is a config's file, and no recipe."""
+    return name.endswith(".json")
+
+
 def load_config(path: str | Path, custom_args: str = "") -> dict[str, Any]:
     """Read a config with all that it inherits.
 

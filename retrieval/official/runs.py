@@ -16,19 +16,21 @@ import numpy as np
 
 from retrieval import checkpoint
 from retrieval.datasets.official import OfficialSet, open_official
+from retrieval.datasets.trees import medium_of
 from retrieval.errors import SettingsError
-from retrieval.evaluation import Report, evaluate_matrices
-from retrieval.experiments import RESULT, device_name, reports_of, write_sims
+from retrieval.evaluation import evaluate_matrices
+from retrieval.experiments import RESULT, device_name, said_of_page
 from retrieval.files import write_json
 from retrieval.models import CEConfig, CENet, MNNet, build, from_official, load_weights
 from retrieval.models.trained import read_trained
 from retrieval.normalisers import Normaliser
 from retrieval.official import challenge
 from retrieval.official.configs import check_config, merged
-from retrieval.reports.ranking_page import PageSettings, write_page
+from retrieval.reports.ranking_page import Evaluated, PageSettings, write_page
+from retrieval.reports.report import Report
+from retrieval.tested import Tested, TrainingSide, compare_all
 from retrieval.training import expert_clips
 from retrieval.training.distilling import read_masks, read_teacher
-from retrieval.training.expert_clips import similarities
 from retrieval.training.expert_settings import ExpertSettings
 from retrieval.training.experts_trainer import ExpertsTrainer, seeded
 
@@ -118,7 +120,7 @@ def train(
         config,
         teachers=[read_teacher(each, clips, weighted_teachers) for each in taught],
         masks=masks,
-        validated=_pages_while_training(page, opened),
+        validated=_pages_while_training(page, opened, report),
         report=report,
     )
     if resume is not None and trainer.epoch == 0:
@@ -131,18 +133,16 @@ def train(
         "n_parameters": sum(p.numel() for p in trainer.model.parameters()),
         "device": device_name(clips.device),
     }
-    asked = _ask(trainer.model, tested, clips, int(best["epoch"]))
-    if keep_sims:
-        write_sims(folder, asked.sims, asked.there, asked.bank_sims)
+    side, kept = TrainingSide.of(clips), folder if keep_sims else None
+    asked = _ask(trainer.model, tested, side, int(best["epoch"]), kept)
     if config.get("challenge_mode"):
         found["predictions"] = str(_predictions(asked, folder))
     else:
         reports = asked.reports(normalisers)
         found |= {direction: each.to_dict() for direction, each in reports.items()}
-        if page is not None:
-            path = _page(page, reports, asked.sims, tested, asked.epoch)
-            report("no ranking page" if path is None else f"ranking page {path}")
     write_json(folder / RESULT, found)
+    if page is not None and not config.get("challenge_mode"):
+        report(said_of_page(lambda: _page(page, reports, asked)))
     return found
 
 
@@ -156,8 +156,7 @@ def evaluate(
     with_bank: bool = True,
     normalisers: Sequence[str] = ("qbnorm",),
     out: Path | None = None,
-    page: PageSettings | None = None,
-) -> dict[str, Report]:
+) -> Evaluated:
     """Evaluate a checkpoint, official or ours, on the split that a config names.
 
     Args:
@@ -166,21 +165,14 @@ def evaluate(
         data: folder of the data set, instead of the config's `data_dir`.
         device: cpu or cuda.
         cache: folder of plain arrays for the next start.
-        with_bank: normalise with the training captions of the config's training list.
+        with_bank: normalise with what the config's training list names: text-to-video with the
+            training captions, video-to-text with the training videos.
         normalisers: specs for the report.
         out: where similarities are written; None keeps none.
-        page: writes the ranking page.
-
-    Returns:
-        the reports "t2v" and "v2t".
     """
-    asked = _resumed(config, resume, data, device, cache, with_bank)
-    if out is not None:
-        write_sims(out, asked.sims, asked.there, asked.bank_sims)
+    asked = _resumed(config, resume, data, device, cache, with_bank, out)
     reports = asked.reports(normalisers)
-    if page is not None:
-        _page(page, reports, asked.sims, asked.tested, asked.epoch)
-    return reports
+    return Evaluated(reports, lambda page: _page(page, reports, asked))
 
 
 def predict(
@@ -207,9 +199,7 @@ def predict(
     Returns:
         the file.
     """
-    asked = _resumed(config, resume, data, device, cache, with_bank=normaliser != "none")
-    if out is not None:
-        write_sims(out, asked.sims, asked.there, asked.bank_sims)
+    asked = _resumed(config, resume, data, device, cache, normaliser != "none", out, both=False)
     folder.mkdir(parents=True, exist_ok=True)
     return _predictions(asked, folder, normaliser)
 
@@ -229,18 +219,15 @@ def owners_of(config: Mapping[str, Any], data: Path | None = None) -> tuple[np.n
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """Similarities of a split's captions, and of training captions to its videos."""
+    """Similarities of a split, and whose they are."""
 
     tested: OfficialSet
-    sims: np.ndarray  # [n_videos * n_captions, n_videos]
-    there: np.ndarray  # [n_videos, n_captions] whether there is such a caption
-    bank_sims: np.ndarray | None  # [n_bank, n_videos]
+    found: Tested
     epoch: int | None  # of the weights, where it is known
 
     def reports(self, normalisers: Sequence[Any]) -> dict[str, Report]:
         """Text-to-video and video-to-text."""
-        name = self.tested.name
-        return reports_of(self.sims, self.there, self.bank_sims, name, normalisers)
+        return self.found.reports(self.tested.name, normalisers, medium_of(self.tested.experts))
 
 
 def _resumed(
@@ -250,6 +237,8 @@ def _resumed(
     device: str,
     cache: Path | None,
     with_bank: bool,
+    out: Path | None,
+    both: bool = True,
 ) -> _Asked:
     """A checkpoint, official or ours, and what is asked of it."""
     check_config(config)
@@ -267,8 +256,13 @@ def _resumed(
         eval_only=not with_bank,
         cache=cache,
     )
-    train = expert_clips.from_official(opened, "train").to(device) if with_bank else None
-    return _ask(model.to(device), opened, train, epoch)
+    side = None
+    if with_bank:
+        side = TrainingSide(
+            opened.training_counts(),
+            lambda some: expert_clips.from_official(opened, "train", some).to(device),
+        )
+    return _ask(model.to(device), opened, side, epoch, out, both)
 
 
 def expert_dims(config: Any) -> dict[str, int]:
@@ -281,17 +275,15 @@ def expert_dims(config: Any) -> dict[str, int]:
 def _ask(
     model: CENet | MNNet,
     tested: OfficialSet,
-    train: expert_clips.ExpertClips | None,
+    side: TrainingSide | None,
     epoch: int | None,
+    out: Path | None,
+    both: bool = True,
 ) -> _Asked:
-    """Compare the evaluated videos with their captions, and with all training captions."""
+    """Compare the evaluated videos with their captions, and with the training videos' side."""
     test = expert_clips.from_official(tested, "val").to(next(model.parameters()).device)
-    captions, there = test.asked(tested.reading.num_test_captions)
-    sims = similarities(model, test, captions.ravel(), test)
-    bank_sims = None
-    if train is not None:
-        bank_sims = similarities(model, train, np.arange(len(train.captions)), test)
-    return _Asked(tested, sims, there, bank_sims, epoch)
+    n_captions = tested.reading.num_test_captions
+    return _Asked(tested, compare_all(model, test, n_captions, side, out, both), epoch)
 
 
 # ---- what is written -----------------------------------------------------------------------------
@@ -299,12 +291,12 @@ def _ask(
 
 def _predictions(asked: _Asked, folder: Path, normaliser: str | Normaliser = "none") -> Path:
     """The prediction file of what was asked."""
-    owner = np.repeat(np.arange(len(asked.there)), asked.there.shape[1])
+    found = asked.found
     report = evaluate_matrices(
-        asked.sims,
-        asked.bank_sims,
-        correct=owner,
-        mask=asked.there,
+        found.sims,
+        found.bank,
+        correct=np.repeat(np.arange(len(found.there)), found.there.shape[1]),
+        mask=found.there,
         normalisers=[normaliser],
         keep_top=challenge.TOP,
         n_resamples=0,
@@ -318,19 +310,14 @@ def _predictions(asked: _Asked, folder: Path, normaliser: str | Normaliser = "no
     return path
 
 
-def _page(
-    page: PageSettings,
-    reports: Mapping[str, Report],
-    sims: np.ndarray,
-    tested: OfficialSet,
-    epoch: int | None,
-) -> Path | None:
-    where = f"{tested.name}, {tested.split}"
-    return write_page(page, reports, sims, tested.val, tested.asked_captions, where, epoch)
+def _page(page: PageSettings, reports: Mapping[str, Report], asked: _Asked) -> Path | None:
+    tested = asked.tested
+    where, captions = f"{tested.name}, {tested.split}", tested.asked_captions
+    return write_page(page, reports, asked.found.sims, tested.val, captions, where, asked.epoch)
 
 
 def _pages_while_training(
-    page: PageSettings | None, opened: OfficialSet
+    page: PageSettings | None, opened: OfficialSet, report: Callable[[str], None]
 ) -> Callable[[int, np.ndarray, np.ndarray], None] | None:
     """What a trainer calls after validation, where pages are wanted every so many epochs."""
     if page is None or not page.every:
@@ -338,6 +325,7 @@ def _pages_while_training(
 
     def validated(epoch: int, sims: np.ndarray, there: np.ndarray) -> None:
         if epoch % page.every == 0:
-            _page(page, reports_of(sims, there, None, opened.name), sims, opened, epoch)
+            asked = _Asked(opened, Tested(sims, there), epoch)
+            report(said_of_page(lambda: _page(page, asked.reports(()), asked)))
 
     return validated

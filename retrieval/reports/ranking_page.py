@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -18,10 +18,12 @@ from retrieval import export, hubness
 from retrieval.answers import GroundTruth, Ranking, Result, SearchResult, Settings
 from retrieval.cards import Media
 from retrieval.datasets.trees import get_tree
-from retrieval.errors import SettingsError
+from retrieval.errors import FileError, SettingsError
 from retrieval.files import replacing
 from retrieval.places import best_of, places_of
 from retrieval.reports.report import Report, Row
+from retrieval.streaming.rows import Rows
+from retrieval.streaming.sampling import read_some
 
 TOP = 5  # videos of a ranking
 N_SAMPLES = 50  # queries, where a config says nothing
@@ -141,59 +143,91 @@ class RankingPage:
     spreads: tuple[Spread, ...]  # raw first
     n_queries: int
     n_items: int
-    n_bank: int
+    medium: str  # "video" or "audio"
+    banks: tuple[str, ...]  # what stands behind each direction, in words
     seed: int
     hide_truth: bool
     shown: tuple[Shown, ...]  # in the order in which they were drawn
 
 
+class Asked(NamedTuple):
+    """What is asked by each row of similarities."""
+
+    video: np.ndarray  # [n_queries] column of its video
+    column: np.ndarray  # [n_queries] which of the captions asked of that video
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation found, and what writes its ranking page."""
+
+    reports: Mapping[str, Report]  # "t2v" and "v2t"
+    write_page: Callable[[PageSettings], Path | None]  # as `write_page` below
+
+
 def write_page(
     settings: PageSettings,
     reports: Mapping[str, Report],
-    sims: np.ndarray,
+    sims: np.ndarray | Rows,
     videos: Sequence[str],
     captions: Callable[[str], Sequence[Sequence[str]]],
     where: str,
     epoch: int | None = None,
+    *,
+    asked: Asked | None = None,
+    media: Media | None = None,
 ) -> Path | None:
     """Write the page of an evaluation.
 
     Args:
         settings: where it goes.
         reports: "t2v", and "v2t" if there is one.
-        sims: [n_videos * n_columns, n_videos] that they are of, captions video by video.
+        sims: [n_videos * n_columns, n_videos] that they are of, captions video by video; or with
+            `asked` [n_queries, n_videos].
         videos: names of the columns.
         captions: video -> for each caption that is asked of it its sentences; several where they
             were fused to one query.
         where: data set and split.
         epoch: whose weights were evaluated.
+        asked: of each row of `sims`, where the order does not tell.
+        media: where stills and clips lie; None takes the folders of the settings.
 
     Returns:
         the file; None where the settings turn the page off.
+
+    Raises:
+        FileError: it cannot be written there.
     """
     if settings.every == 0:
         return None
-    page = sample(settings, reports, sims, videos, captions, where, epoch)
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    media = Media(
-        poster=_addresses(settings.folder, "posters", settings.posters, "posters/{}.jpg"),
-        clip=_addresses(settings.folder, "videos", settings.clips, settings.clip_path),
-        scripted=False,
-    )
+    page = sample(settings, reports, sims, videos, captions, where, epoch, asked)
     path = settings.folder / "index.html"
-    with replacing(path) as file:
-        file.write(export.rankings_html(page, media).encode())
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        media = media or Media(
+            poster=_addresses(settings.folder, "posters", settings.posters, "posters/{}.jpg"),
+            clip=_addresses(settings.folder, "videos", settings.clips, settings.clip_path),
+            scripted=False,
+            heard=reports["t2v"].medium == "audio",
+        )
+        with replacing(path) as file:
+            file.write(export.rankings_html(page, media).encode())
+    except OSError as error:
+        raise FileError(
+            f"the ranking page cannot be written to {path}: {error.strerror}; give another folder "
+            "with --out, or --no-page"
+        ) from error
     return path
 
 
 def sample(
     settings: PageSettings,
     reports: Mapping[str, Report],
-    sims: np.ndarray,
+    sims: np.ndarray | Rows,
     videos: Sequence[str],
     captions: Callable[[str], Sequence[Sequence[str]]],
     where: str = "",
     epoch: int | None = None,
+    asked: Asked | None = None,
 ) -> RankingPage:
     """Draw queries by a generator of its own and rank their rows; see `write_page`."""
     report = reports["t2v"]
@@ -203,19 +237,22 @@ def sample(
     drawn = np.random.default_rng(settings.seed).choice(report.n_queries, n, replace=False)
     in_order = np.argsort(drawn)
     rows = np.empty((n, len(videos)), dtype=sims.dtype)
-    rows[in_order] = sims[report.queries[drawn[in_order]]]  # read in the order of the matrix
+    rows[in_order] = read_some(sims, report.queries[drawn[in_order]])
     ranker = _Ranker(raw, second, videos, captions, settings.hide_truth)
-    n_columns = len(sims) // len(videos)
+    if asked is None:
+        owner, column = np.divmod(np.arange(sims.shape[0]), sims.shape[0] // len(videos))
+        asked = Asked(owner, column)
     shown = []
     for place, scores in zip(drawn.tolist(), rows, strict=True):
-        video, column = divmod(int(report.queries[place]), n_columns)
+        row = report.queries[place]
+        video, column = int(asked.video[row]), int(asked.column[row])
         shown.append(ranker.shown(place, scores, video, column))
     figures = {}
-    for direction, title in (("t2v", "Text to video"), ("v2t", "Video to text")):
-        for row in reports[direction].rows if direction in reports else ():
+    for each in reports.values():
+        for row in each.rows:
             beta = "" if row.beta is None else f", beta {row.beta:.4g}"
             how = "" if row.spec == "none" else f", {row.title}{beta}"
-            figures[title + how] = row.metrics
+            figures[each.task.replace("-", " ").capitalize() + how] = row.metrics
     return RankingPage(
         experiment=settings.experiment,
         where=where,
@@ -228,7 +265,13 @@ def sample(
         ),
         n_queries=report.n_queries,
         n_items=report.n_items,
-        n_bank=0 if second is None else second.bias.n_bank,
+        medium=report.medium,
+        banks=tuple(
+            f"{each.task.capitalize()} is normalised with {each.bank or 'a bank'}, "
+            f"{each.n_bank:,} rows."
+            for each in reports.values()
+            if each.n_bank
+        ),
         seed=settings.seed,
         hide_truth=settings.hide_truth,
         shown=tuple(shown),

@@ -11,6 +11,13 @@ from retrieval.normalisers import Bias, Normaliser
 from retrieval.statistics import Interval, PairedTest
 from retrieval.streaming.scoring import Truth
 
+DIRECTIONS = ("t2v", "v2t")  # whatever the items are, videos or sounds
+
+
+def task_name(direction: str, medium: str = "video") -> str:
+    """A direction in words: "text-to-video", of sounds "audio-to-text"."""
+    return f"text-to-{medium}" if direction == "t2v" else f"{medium}-to-text"
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -93,6 +100,7 @@ class Report:
     gallery: str  # what was ranked, by name
     bank: str | None
     direction: str  # "t2v" or "v2t"
+    medium: str  # what the items are to whom searches them: "video" or "audio"
     n_queries: int  # that were asked: neither padding nor without a correct item
     n_items: int  # what is ranked: videos for t2v, captions for v2t
     n_bank: int
@@ -111,6 +119,11 @@ class Report:
     def __getitem__(self, spec: str) -> Row:
         """The row of a normaliser, by its spec."""
         return next(row for row in self.rows if row.spec == spec)
+
+    @property
+    def task(self) -> str:
+        """The direction in words."""
+        return task_name(self.direction, self.medium)
 
     @property
     def truth(self) -> Truth:
@@ -134,6 +147,7 @@ class Report:
             "gallery": self.gallery,
             "bank": self.bank,
             "direction": self.direction,
+            "medium": self.medium,
             "n_queries": self.n_queries,
             "n_items": self.n_items,
             "n_bank": self.n_bank,

@@ -13,6 +13,9 @@ import torch
 from retrieval.datasets.features import Features
 from retrieval.datasets.official import OfficialSet
 from retrieval.errors import FileError
+from retrieval.models import CENet, MNNet
+
+CHUNK = 2048  # captions, and videos, that are embedded at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,19 +192,20 @@ def _some(tokens: Tokens, index: np.ndarray) -> Tokens:
     )
 
 
-def from_official(data: OfficialSet, part: str) -> ExpertClips:
+def from_official(data: OfficialSet, part: str, some: slice = slice(None)) -> ExpertClips:
     """The training or the evaluated videos of an opened data set.
 
     Args:
         data: from `open_official`.
         part: "train" or "val"; of "val" every expert is checked for gaps, of "train" the flaky
             ones are, as in the released loader.
+        some: which of its videos; all where nothing is said.
 
     Raises:
         FileError: a training video lacks an expert that is not flaky, an asked caption has no
             token, or numbers are not finite.
     """
-    videos = data.train if part == "train" else data.val
+    videos = (data.train if part == "train" else data.val)[some]
     text_of = data.training_text if part == "train" else data.asked_text
     experts, available = {}, {}
     for name, features in data.experts.items():
@@ -291,47 +295,77 @@ def slices(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
+class Ranked:
+    """Videos that captions are compared with, embedded once."""
+
+    def __init__(
+        self,
+        model: CENet | MNNet,
+        embedded: Sequence[tuple[Mapping[str, torch.Tensor], torch.Tensor]],
+    ) -> None:
+        """Take what `embed_videos` gave of some videos, and of others."""
+        self.model = model.eval()
+        names = embedded[0][0]
+        self.video = {name: torch.cat([video[name] for video, _ in embedded]) for name in names}
+        self.available = torch.cat([available for _, available in embedded])
+
+    @classmethod
+    def of(cls, model: CENet | MNNet, videos: ExpertClips, chunk: int = CHUNK) -> "Ranked":
+        """Embed videos, `chunk` at once; the model is on their device."""
+        return cls(model, [embed_videos(model, videos, chunk)])
+
+    def __len__(self) -> int:
+        return len(self.available)
+
+    @torch.no_grad()
+    def sims(self, text: Mapping[str, torch.Tensor], weights: torch.Tensor) -> np.ndarray:
+        """[n_captions, n_videos] float32, of captions as the model's `embed_text` gave them."""
+        return self.model.sims(text, weights, self.video, self.available).cpu().numpy()
+
+
 @torch.no_grad()
+def compare(
+    asking: ExpertClips, captions: np.ndarray, *ranked: Ranked, chunk: int = CHUNK
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Compare captions with one set of videos or several, embedding each caption once.
+
+    Args:
+        asking: whose captions are asked.
+        captions: [n] places in `asking.captions`.
+        ranked: the sets, embedded by one model.
+        chunk: captions at once.
+
+    Yields:
+        of some captions, in order, their similarities to each set, [n_some, n_videos] float32.
+    """
+    ids = torch.from_numpy(captions).to(asking.device)
+    for part in slices(len(ids), chunk):
+        text, weights = ranked[0].model.embed_text(asking.text(ids[part]))
+        yield tuple(each.sims(text, weights) for each in ranked)
+
+
 def similarities(
-    model: torch.nn.Module,
+    model: CENet | MNNet,
     asking: ExpertClips,
     captions: np.ndarray,
     videos: ExpertClips,
-    chunk: int = 2048,
+    chunk: int = CHUNK,
 ) -> np.ndarray:
-    """Compare captions with videos, with the model as evaluation has it.
-
-    Args:
-        model: CENet or MNNet, on the clips' device.
-        asking: whose captions are asked.
-        captions: [n] places in `asking.captions`.
-        videos: what is ranked.
-        chunk: captions, and videos, at once.
-
-    Returns:
-        [n, n_videos] float32.
-    """
-    model.eval()
+    """[n_captions, n_videos] float32 of some captions and videos; see `compare`."""
+    ranked = Ranked.of(model, videos, chunk)
     out = np.empty((len(captions), len(videos)), dtype=np.float32)
-    ids = torch.from_numpy(captions).to(asking.device)
-    if not hasattr(model, "embed_text"):  # nothing is embedded: all of a chunk goes in at once
-        experts, ind = videos.batch(torch.arange(len(videos), device=videos.device))
-        for part in slices(len(ids), chunk):
-            found = model(experts, ind, asking.text(ids[part]))["cross_view_conf_matrix"]
-            out[part] = found.cpu().numpy()
-        return out
-    video, available = embed_videos(model, videos, chunk)
-    for part in slices(len(ids), chunk):
-        text, weights = model.embed_text(asking.text(ids[part]))
-        out[part] = model.sims(text, weights, video, available).cpu().numpy()
+    found = compare(asking, captions, ranked, chunk=chunk)
+    for part, (rows,) in zip(slices(len(captions), chunk), found, strict=True):
+        out[part] = rows
     return out
 
 
 @torch.no_grad()
 def embed_videos(
-    model: torch.nn.Module, videos: ExpertClips, chunk: int = 2048
+    model: CENet | MNNet, videos: ExpertClips, chunk: int = CHUNK
 ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Expert -> [n, dim] of all videos, and [n, n_experts] availability."""
+    """Expert -> [n, dim] of all videos, and [n, n_experts] availability, as evaluation has them."""
+    model.eval()
     parts, flags = [], []
     for part in slices(len(videos), chunk):
         index = torch.arange(part.start, part.stop, device=videos.device)

@@ -1,6 +1,6 @@
 """Rows of the papers' tables -> how each is trained on the film library."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -181,14 +181,18 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 
-def get_expert_recipe(name: str) -> ExpertRecipe:
+def get_expert_recipe(name: str, others: Iterable[str] = ()) -> ExpertRecipe:
     """Find a recipe by name.
+
+    Args:
+        name: of the recipe.
+        others: names of recipes of another kind that would do as well.
 
     Raises:
         SettingsError: there is none of that name; the message lists what exists.
     """
     if name not in EXPERT_RECIPES:
-        known = ", ".join(EXPERT_RECIPES)
+        known = ", ".join([*others, *EXPERT_RECIPES, "or an official CONFIG.json"])
         raise SettingsError(f"unknown recipe {name!r}; available: {known}")
     return EXPERT_RECIPES[name]
 
