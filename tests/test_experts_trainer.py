@@ -34,6 +34,7 @@ from retrieval.training.experts_trainer import (  # noqa: E402
 )
 from retrieval.training.lots import Lot, OfficialLot, allowed_captions  # noqa: E402
 from tests.reference_ce import max_margin_by_definition  # noqa: E402
+from tests.reference_loader import experts_of, retrieval_experts, retrieval_text, train_batch  # noqa: E402
 
 torch.set_num_threads(1)  # as many as such small products need
 
@@ -100,7 +101,7 @@ def test_batches_by_index_are_those_of_the_collated_set(tmp_path, name, split):
     train = expert_clips.from_official(data, "train")
     assert train.videos == tuple(data.train)
     rng = np.random.RandomState(3)
-    expected = data.train_batch(range(len(data.train)), np.random.RandomState(3))
+    expected = train_batch(data, range(len(data.train)), np.random.RandomState(3))
     captions = []
     for video in range(len(train)):
         n = train.first[video + 1] - train.first[video]
@@ -114,7 +115,7 @@ def test_batches_by_index_are_those_of_the_collated_set(tmp_path, name, split):
 
     val = expert_clips.from_official(data, "val")
     experts, ind = val.batch(torch.arange(len(val)))
-    kept, flags = data.retrieval_experts()
+    kept, flags = retrieval_experts(data)
     for expert, array in kept.items():
         np.testing.assert_array_equal(experts[expert], np.nan_to_num(array))
         np.testing.assert_array_equal(ind[expert], flags[expert])
@@ -122,7 +123,7 @@ def test_batches_by_index_are_those_of_the_collated_set(tmp_path, name, split):
     np.testing.assert_array_equal(there, data.query_masks)
     text = val.text(torch.from_numpy(places.ravel())).reshape(*there.shape, *text_shape(val))
     text = text * torch.from_numpy(there)[..., None, None]
-    np.testing.assert_array_equal(text, data.retrieval_text())
+    np.testing.assert_array_equal(text, retrieval_text(data))
 
 
 def text_shape(clips: ExpertClips) -> tuple[int, int]:
@@ -185,8 +186,8 @@ def test_an_expert_that_is_only_marked_is_ones_where_it_is_there(tmp_path):
     settings = from_official(config)
     data = open_official(config, {e.name: e.dim for e in settings.experts})
     for part, (expected, _) in (
-        ("train", data.experts_of(data.train, data.reading.flaky)),
-        ("val", data.retrieval_experts()),
+        ("train", experts_of(data, data.train, data.reading.flaky)),
+        ("val", retrieval_experts(data)),
     ):
         clips = expert_clips.from_official(data, part)
         experts, ind = clips.batch(torch.arange(len(clips)))

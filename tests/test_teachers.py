@@ -6,12 +6,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from retrieval.datasets.official import open_official  # noqa: E402
+from retrieval.errors import FileError  # noqa: E402
 from retrieval.losses import distillation, teacher_sims  # noqa: E402
 from retrieval.models import build  # noqa: E402
 from retrieval.models import from_official as network_of  # noqa: E402
+from retrieval.training.distilling import read_teacher  # noqa: E402
 from retrieval.training.expert_clips import from_official  # noqa: E402
 from retrieval.training.teachers import teacher_vectors, write_teacher  # noqa: E402
 from tests.made_trees import make_tree  # noqa: E402
+from tests.reference_loader import train_batch  # noqa: E402
 
 
 def opened(tmp_path, name: str = "MSRVTT", split: str = "full-val"):
@@ -38,7 +41,7 @@ def test_a_student_finds_the_teacher_s_similarities(tmp_path):
     assert lines == ["6 of 6 videos embedded"]
     config["distil_params"] = {"base_path": "teachers/", "teachers": ["own.pkl"]}
     student = open_official(config, dims)
-    batch = student.train_batch([0, 2, 3, 5, 1], np.random.RandomState(0))
+    batch = train_batch(student, [0, 2, 3, 5, 1], np.random.RandomState(0))
     stored = teacher_sims(tensors(batch["distil_text"][0]), tensors(batch["distil_video"][0]))
     with torch.no_grad():
         own = model(
@@ -64,3 +67,17 @@ def test_fused_captions_have_one_vector(tmp_path):
     _, _, model, data = opened(tmp_path, "DiDeMo", "val")
     vectors = teacher_vectors(model, from_official(data, "train"))
     assert all(rows.shape == (1, 8) for rows in vectors["video3"]["text_embds"].values())
+
+
+def test_a_teacher_with_other_captions_is_told(tmp_path):
+    _, _, model, data = opened(tmp_path)
+    clips = from_official(data, "train")
+    stored = teacher_vectors(model, clips)
+    assert read_teacher(stored, clips).text.shape[0] == clips.first[-1]
+    text = stored["video0"]["text_embds"]
+    text.update({expert: vectors[:19] for expert, vectors in text.items()})
+    with pytest.raises(FileError, match="a teacher has 19 captions of video video0, the text"):
+        read_teacher(stored, clips)
+    del stored["video0"]
+    with pytest.raises(FileError, match="a teacher does not know video video0"):
+        read_teacher(stored, clips)

@@ -16,6 +16,7 @@ from retrieval.models import build, from_official  # noqa: E402
 from retrieval.models.trained import read_trained  # noqa: E402
 from retrieval.training.optimisers import Ranger  # noqa: E402
 from tests.made_trees import make_tree  # noqa: E402
+from tests.reference_loader import train_batch  # noqa: E402
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def save(path: pathlib.Path, config: dict, parser: type, prefix: str = "", legac
     optimiser = Ranger(model.parameters(), lr=0.01)
     settings = from_official(config)
     data = open_official(config, {e.name: e.dim for e in settings.experts})
-    batch = data.train_batch(range(4), np.random.RandomState(0))
+    batch = train_batch(data, range(4), np.random.RandomState(0))
     sims = model(
         {name: torch.from_numpy(x) for name, x in batch["experts"].items()},
         {name: torch.from_numpy(x) for name, x in batch["ind"].items()},

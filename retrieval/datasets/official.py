@@ -1,4 +1,4 @@
-"""An official config and a feature tree -> training batches and the retrieval set, as arrays."""
+"""An official config and a feature tree -> the lists, features and captions of one split."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -85,67 +85,6 @@ class OfficialSet:
                     f"features have {embedded}; take both from one release"
                 )
 
-    def train_batch(self, indices: Sequence[int], rng: Any) -> dict[str, Any]:
-        """Collate training videos, each with one caption drawn by lot.
-
-        Args:
-            indices: into `train`.
-            rng: `numpy.random.RandomState` (or `numpy.random`): for each video, in this order, one
-                `choice` of a caption, unless they are fused, and one `random` for the dropout, as
-                the official loader draws them in one process.
-
-        Returns:
-            "experts": expert -> [n, dim], or [n, max_tokens, dim] padded with zeros, float32, NaN
-            where missing; "ind": expert -> [n] float64 of 0 and 1; "text": [n, 1, n_words, dim];
-            "text_token_mask": [n, 1] token counts; with teachers "distil_video" and
-            "distil_text": for each a dict expert -> [n, dim] and [n, 1, dim].
-        """
-        videos = [self.train[i] for i in indices]
-        text = np.zeros((len(videos), 1, self.reading.max_tokens["text"], self.text.dim), "f4")
-        counts = np.zeros((len(videos), 1))
-        picks: list[int | None] = []
-        for row, video in enumerate(videos):
-            tokens, pick = self._draw(video, rng)
-            kept = tokens[: text.shape[2]]
-            text[row, 0, : len(kept)] = kept
-            counts[row, 0] = len(kept)
-            picks.append(pick)
-        experts, ind = self.experts_of(videos, self.reading.flaky)
-        batch = {"experts": experts, "ind": ind, "text": text, "text_token_mask": counts}
-        if self.teachers:
-            batch["distil_video"] = [self._taught(t, videos, "vid_embds") for t in self.teachers]
-            batch["distil_text"] = [
-                self._taught(t, videos, "text_embds", picks) for t in self.teachers
-            ]
-        return batch
-
-    def retrieval_experts(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Features and availability of all evaluated videos, every expert checked for gaps.
-
-        Returns:
-            expert -> array as in `train_batch`, and expert -> [n] float32.
-        """
-        experts, ind = self.experts_of(self.val)
-        return experts, {name: flags.astype(np.float32) for name, flags in ind.items()}
-
-    def retrieval_text(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """[n, num_test_captions, n_words, dim] float32 of evaluated videos start..stop.
-
-        In parts, as the captions of MSR-VTT's test videos are 6.8 GB together.
-        """
-        videos = self.val[start:stop]
-        n_words = self.reading.max_tokens["text"]
-        out = np.zeros((len(videos), self._n_queries, n_words, self.text.dim), dtype=np.float32)
-        for row, video in enumerate(videos):
-            for column, tokens in enumerate(self.asked_text(video)):
-                if len(tokens) == 0:
-                    raise FileError(
-                        f"caption {column} of video {video} has no token; embed it again"
-                    )
-                kept = tokens[:n_words]
-                out[row, column, : len(kept)] = kept
-        return out
-
     @cached_property
     def query_masks(self) -> np.ndarray:
         """[n_val, num_test_captions] of 0 and 1, whether there is such a caption."""
@@ -198,109 +137,6 @@ class OfficialSet:
         if self.reading.average_text:
             return [tokens.mean(axis=0, keepdims=True) for tokens in captions]
         return captions
-
-    def _draw(self, video: str, rng: Any) -> tuple[np.ndarray, int | None]:
-        """Tokens of a training caption, and which one it is."""
-        captions, pick = self._captions(video), None
-        if self.reading.restrict_train_captions:
-            captions = captions[: self.reading.restrict_train_captions]
-        if self.reading.fuse_captions:
-            tokens = np.vstack(captions)
-        else:
-            chances = None
-            if self.masks is not None:
-                mask = np.asarray(self.masks[video], dtype=float)[: len(captions)]
-                if len(mask) != len(captions) or not mask.any():
-                    raise FileError(
-                        f"the caption mask of video {video} has {int(mask.sum())} ones in "
-                        f"{len(mask)} places for {len(captions)} captions; make the masks again"
-                    )
-                chances = mask / mask.sum()
-            pick = int(rng.choice(len(captions), size=1, p=chances)[0])
-            tokens = captions[pick]
-        if rng.random() < self.reading.text_dropout:
-            if pick is None:
-                raise SettingsError(
-                    "text_dropout cannot be combined with fuse_captions; set it to 0"
-                )
-            tokens = tokens[rng.random(len(tokens)) > 0.5]
-        return tokens, pick
-
-    def captions_of(self, videos: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """All captions of some videos, fused ones as one.
-
-        Returns:
-            [n_captions, 1, n_words, dim] float32, and how many captions each video has.
-        """
-        each = [self._captions(video) for video in videos]
-        if self.reading.fuse_captions:
-            each = [[np.vstack(captions)] for captions in each]
-        flat = [tokens for captions in each for tokens in captions]
-        out = np.zeros((len(flat), 1, self.reading.max_tokens["text"], self.text.dim), "f4")
-        for row, tokens in enumerate(flat):
-            kept = tokens[: out.shape[2]]
-            out[row, 0, : len(kept)] = kept
-        return out, np.array([len(captions) for captions in each])
-
-    def experts_of(
-        self, videos: Sequence[str], checked: frozenset[str] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Arrays and availability of some videos.
-
-        Args:
-            videos: in the order of the rows.
-            checked: experts that may be missing, the others count as there; None is all.
-        """
-        checked = frozenset(self.experts) if checked is None else checked
-        fill = 0 if self.reading.zeros_for_missing else np.nan
-        arrays, ind = {}, {}
-        for name, features in self.experts.items():
-            n_tokens = self.reading.max_tokens[name] if name in self.reading.variable else None
-            inner = (features.dim,) if n_tokens is None else (n_tokens, features.dim)
-            shape = (len(videos), *inner)
-            out, there = np.zeros(shape, dtype=np.float32), np.ones(len(videos))
-            for row, video in enumerate(videos):
-                found = features.get(video)
-                if found is None:
-                    out[row] = fill
-                    there[row] = 0 if name in checked else 1
-                elif n_tokens is None:
-                    out[row] = found.reshape(features.dim)
-                else:
-                    kept = found[:n_tokens]
-                    out[row, : len(kept)] = kept
-                if found is not None and name in self.reading.binarised:
-                    out[row] = 1
-            arrays[name], ind[name] = out, there
-        return arrays, ind
-
-    def _taught(
-        self,
-        teacher: Mapping[str, Any],
-        videos: list[str],
-        what: str,
-        picks: Sequence[int | None] | None = None,
-    ) -> dict[str, np.ndarray]:
-        """A teacher's stored vectors: [n, dim] of videos, [n, 1, dim] of the captions drawn."""
-        out: dict[str, list[np.ndarray]] = {}
-        for row, video in enumerate(videos):
-            if video not in teacher:
-                raise FileError(f"a teacher does not know video {video}; export it again")
-            for name, stored in teacher[video][what].items():
-                vector = np.asarray(stored, dtype=np.float32)
-                if picks is not None:
-                    if picks[row] is not None:
-                        if len(vector) != len(self.text[video]):
-                            raise FileError(
-                                f"a teacher has {len(vector)} captions of video {video}, the text "
-                                f"features have {len(self.text[video])}; export it again"
-                            )
-                        vector = vector[picks[row]]
-                    vector = vector.reshape(1, -1)
-                else:
-                    vector = vector.reshape(-1)
-                out.setdefault(name, []).append(vector)
-        return {name: np.stack(vectors) for name, vectors in out.items()}
 
 
 def open_official(
