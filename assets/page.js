@@ -12,6 +12,11 @@
   const PRESSABLE = "a, button, video, audio, summary, input, [role=button], [role=tab], [role=option]";
   let send = null; // set by the bridge component
   let asking = 0; // timer of a query that waits for the text encoder
+  let turn = 0; // number of the last link that was asked for
+  let settled = 0; // number of the last one that was answered
+  let shown = null; // { answer, link } of what the page shows or waits for
+  const answered = new Map(); // answer -> link, of the last answers
+  const REMEMBERED = 50;
   let replacing = 0; // timer of a pending replaceState
   let askedFrom = null; // what had the focus when "Why?" was asked
 
@@ -32,13 +37,55 @@
     return sorted(one) === sorted(other);
   }
 
+  /** Ask for a link; one that is asked for again keeps its number. */
+  function ask(search, history, number = ++turn) {
+    clearTimeout(asking);
+    send.apply({ search, history, turn: number, after: shown?.answer });
+  }
+
+  /**
+   * The link that the page should show after an answer, which is the answer's own if nothing came between.
+   *
+   * Events are answered side by side. One that was asked for before something else was shown knows nothing
+   * of that; what it changed is then carried over. Of two links the one asked for last holds.
+   */
+  function settle(value, link) {
+    const { answer, after } = value;
+    let wanted = link;
+    if (shown && value.turn < settled) wanted = shown.link;
+    else if (shown && after !== shown.answer && answered.has(after)) wanted = carried(answered.get(after), link);
+    if (same(wanted, link)) {
+      shown = { answer, link };
+      settled = Math.max(settled, value.turn || 0);
+      wanted = link;
+    }
+    answered.set(answer, link);
+    if (answered.size > REMEMBERED) answered.delete(answered.keys().next().value);
+    return wanted;
+  }
+
+  /** What is shown, with the changes that lead from one link to another. */
+  function carried(from, to) {
+    const [before, now, target] = [from, to, shown.link].map((link) => new URLSearchParams(link));
+    for (const name of new Set([...before.keys(), ...now.keys()])) {
+      if (before.get(name) === now.get(name)) continue;
+      if (now.has(name)) target.set(name, now.get(name));
+      else target.delete(name);
+    }
+    return "?" + target;
+  }
+
   /** Put the view that the server answered with into the address bar. */
   function follow(value) {
     clearTimeout(asking);
     if (!value) return;
-    if (value.again || value.answer) showMenu(value.again || value.link);
+    if (value.again || value.answer) {
+      const wanted = settle(value, value.again || value.link);
+      showMenu(wanted);
+      if (wanted !== (value.again || value.link)) return ask(wanted, value.history || "replace");
+    }
     if (value.again) {
-      asking = setTimeout(() => send.apply({ search: value.again, history: value.history }), ASK_AGAIN_MS);
+      asking = setTimeout(() => ask(value.again, value.history, turn), ASK_AGAIN_MS);
       return;
     }
     if (!value.link) return;
@@ -78,7 +125,7 @@
     const target = moved ? new URLSearchParams() : now;
     for (const name of ["q", "query_id", "tab"]) target.delete(name);
     for (const [name, value] of wanted) target.set(name, value);
-    send.apply({ search: "?" + target, history: "push" });
+    ask("?" + target, "push");
   }
 
   // ---- the menu of models ------------------------------------------------------------------------
@@ -98,10 +145,10 @@
     const wanted = new URLSearchParams("keeps" in target.dataset ? location.search : "");
     wanted.delete("bank");
     wanted.set("gallery", target.value);
-    send.apply({ search: "?" + wanted, history: "push" });
+    ask("?" + wanted, "push");
   });
 
-  addEventListener("popstate", () => send && send.apply({ search: location.search, history: "" }));
+  addEventListener("popstate", () => send && ask(location.search, ""));
 
   async function copyLink(button) {
     const field = button.parentElement.querySelector(".hl-link");

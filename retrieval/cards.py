@@ -110,11 +110,29 @@ def unknown_words_html(result: SearchResult) -> str:
     if not result.unknown_words:
         return ""
     words = ", ".join(f"<b>{escape(word)}</b>" for word in result.unknown_words)
+    if not _known_part(result):
+        return (
+            f'<p class="hl-unknown">The model never saw any of {words} in training, and there is '
+            "nothing else in this query: the ranking does not answer it.</p>"
+        )
+    if not _known_part(result):
+        return (
+            f'<p class="hl-unknown">The model never saw any word of this query in training: '
+            f"{words}. What stands first here says nothing about them.</p>"
+        )
     noun = "word" if len(result.unknown_words) == 1 else "words"
     return (
         f'<p class="hl-unknown">The model never saw the {noun} {words} in training; '
         "the ranking rests on the rest of the sentence.</p>"
     )
+
+
+def _known_part(result: SearchResult) -> str:
+    """The letters and digits of a query outside its unknown words."""
+    rest = result.query.casefold()
+    for word in sorted(result.unknown_words, key=len, reverse=True):
+        rest = rest.replace(word.casefold(), " ")
+    return "".join(filter(str.isalnum, rest))
 
 
 def columns_html(
@@ -472,7 +490,12 @@ def _sum_text(answer: Explanation, result: SearchResult) -> str:
     sign = "−" if answer.applied > 0 else "+"
     strength = result.settings.strength
     share = "" if strength == 1 else f" (strength {strength:.2f} × {answer.bias:+.3f})"
+    verb = _verb(answer.video_id, result)
+    despite = {
+        ("down", "+"): " It fell all the same, because what passed it gained more.",
+        ("up", "−"): " It rose all the same, because what it passed lost more.",
+    }
     return (
         f"For this query: similarity {answer.sim:.3f} {sign} {abs(answer.applied):.3f}{share} "
-        f"= score <b>{answer.sim - answer.applied:.3f}</b>."
+        f"= score <b>{answer.sim - answer.applied:.3f}</b>.{despite.get((verb, sign), '')}"
     )

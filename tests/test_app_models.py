@@ -1,7 +1,9 @@
 """One film library under several models, in a real browser: the menu, "Why?" and sounds."""
 
+import contextlib
 import re
 import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -126,6 +128,14 @@ def params(page):
     return {name: value[0] for name, value in parse_qs(urlsplit(page.url).query).items()}
 
 
+def until(page, is_so):
+    """Wait until something on the server is so."""
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)
+
+
 # ---- nothing is loaded before it is chosen (must come first) -------------------------------------
 
 
@@ -136,7 +146,9 @@ def test_the_menu_names_all_models_and_only_the_first_is_open(new_page, url, lib
     assert page.get_by_label("Model").input_value() == CLIP
     names = page.locator(f"{MENU} option").all_inner_texts()
     assert names == ["Small CLIP", "CE", "MoEE", "Text to audio (AR-CE)"]
-    assert doors.opened == [CLIP] and doors.loaded == ["animations-clip"]
+    assert doors.opened == [CLIP]
+    until(page, lambda: doors.loaded)  # once the page is drawn
+    assert doors.loaded == ["animations-clip"]
     assert [library.is_open(name) for name in MODELS] == [True, False, False, False]
     assert page.query_selector("#bank") is None  # each model has one bank
 
@@ -179,6 +191,59 @@ def test_a_typed_query_waits_for_the_encoder_of_its_model(visit, library, doors)
     assert shown(page) == expected(library, CE, query="blue bird on the roof")
     type_query(page, "red zebra")
     page.wait_for_selector("#unknown :text('zebra')")
+
+
+# ---- answers out of turn -------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def held_back(page, act):
+    """Do something whose event waits on its way to the server until the block ends."""
+    waiting = []
+    page.route(
+        "**/queue/join*",
+        lambda route: route.continue_() if waiting else waiting.append(route),
+    )
+    act()
+    until(page, lambda: waiting)
+    yield
+    waiting[0].continue_()
+    page.unroute("**/queue/join*")
+
+
+def test_a_model_that_is_chosen_before_an_answer_comes_answers_that_query(visit, library):
+    page = visit(f"?query_id=video7504&gallery={CE}")
+    with held_back(page, lambda: type_query(page, "blue bird on the roof")):
+        page.select_option(MENU, CLIP)
+        wait_results(page, f"gallery={CLIP}&")
+    wait_results(page, f"q=blue+bird+on+the+roof&gallery={CLIP}")
+    assert page.input_value(MENU) == CLIP
+    assert page.input_value("#query textarea, #query input") == "blue bird on the roof"
+    assert shown(page) == expected(library, CLIP, query="blue bird on the roof")
+    page.wait_for_function("location.search.includes('q=blue+bird')")
+    assert params(page)["gallery"] == CLIP
+
+
+def test_a_setting_and_a_model_that_are_changed_at_once_both_hold(visit, library):
+    page = visit(f"?query_id=video7504&gallery={CE}")
+    with held_back(page, lambda: page.fill("#strength input[type=number]", "0.5")):
+        page.select_option(MENU, CLIP)
+        wait_results(page, f"gallery={CLIP}&")
+    wait_results(page, "strength=0.5")
+    wait_results(page, f"gallery={CLIP}&")
+    assert shown(page) == expected(library, CLIP, Settings(strength=0.5), query_id="video7504")
+
+
+def test_of_two_models_the_one_chosen_last_holds(visit):
+    page = visit(f"?query_id=video7504&gallery={CLIP}")
+    answers = page.evaluate("hublens.answers")
+    with held_back(page, lambda: page.select_option(MENU, CE)):
+        page.select_option(MENU, CLIP)
+        page.wait_for_function("before => hublens.answers > before", arg=answers)
+    page.wait_for_function("before => hublens.answers > before + 1", arg=answers)
+    wait_results(page, f"gallery={CLIP}&")
+    assert page.input_value(MENU) == CLIP
+    assert params(page)["gallery"] == CLIP
 
 
 # ---- links ---------------------------------------------------------------------------------------

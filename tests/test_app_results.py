@@ -52,6 +52,15 @@ def wait_models(page, expected):
     )
 
 
+def test_deviations_have_as_many_decimals_as_their_values(page):
+    line = next(each for each in every_line() if each.raw and each.raw.std.get("R@1") == 1.0)
+    page.fill("#results-filter :is(textarea, input)", line.row.command)
+    page.wait_for_selector(f"{ROWS} code:text-is('{line.row.command}')")
+    printed = page.locator(f"{ROWS} td small").all_inner_texts()
+    assert "(1.0)" in printed
+    assert all("." in each for each in printed if each.startswith("("))
+
+
 def test_the_table_is_one_page_long_and_turns(page):
     wait_models(page, models(every_line()[:PAGE]))
     assert page.is_disabled("#results-back")

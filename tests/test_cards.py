@@ -121,6 +121,24 @@ def test_words_from_outside_are_escaped(engine, active):
     assert "<script" not in everything
 
 
+@pytest.mark.parametrize(
+    ("query", "unknown", "nothing_left"),
+    [
+        ("a zeppelin over the sea", ("zeppelin",), False),
+        ("Zeppelins, ZEPPELIN!", ("Zeppelins", "ZEPPELIN"), True),
+        ("كلب يجري", ("كلب", "يجري"), True),
+        ("🐶🎾", ("🐶🎾",), True),
+        ("don’t", ("don’t",), True),
+    ],
+)
+def test_a_query_without_a_known_word_is_not_said_to_rest_on_the_others(
+    active, query, unknown, nothing_left
+):
+    told = cards.unknown_words_html(replace(active, query=query, unknown_words=unknown))
+    assert ("rests on the rest" in told) is not nothing_left
+    assert ("does not answer it" in told) is nothing_left
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//host", 7, None])
 def test_only_web_addresses_become_links(url):
     item = Item("one", extras={"url": url})

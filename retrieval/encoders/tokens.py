@@ -84,7 +84,8 @@ class WordVectors(OneByOne):
 
     def unknown_words(self, text: str) -> list[str]:
         """Words without a vector."""
-        return [word for word in dict.fromkeys(words_of(text)) if word not in self._place]
+        words = words_of(text) or text.split()  # signs alone have none either
+        return [word for word in dict.fromkeys(words) if word not in self._place]
 
     def save(self, folder: Path) -> None:
         """Write words and vectors."""

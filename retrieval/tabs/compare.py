@@ -69,6 +69,7 @@ def build_top(library: Library, title: str) -> Context:
         value=banks[0] if banks else None,
         visible=len(banks) > 1,
         label="Querybank",
+        allow_custom_value=True,  # one of the model before is no error; `Context.read` checks
         elem_id="bank",
     )
     query = gr.Textbox(
@@ -76,7 +77,7 @@ def build_top(library: Library, title: str) -> Context:
         placeholder="Describe a video in a sentence",
         lines=1,
         max_lines=1,
-        max_length=MAX_QUERY,
+        max_length=20 * MAX_QUERY,  # so that a long paste is not cut unseen: `validate` tells
         submit_btn="Search",
         elem_id="query",
     )

@@ -30,6 +30,7 @@ from retrieval.tabs.library import Library, Waiting
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
 
+BRIDGE = 4  # its place among the outputs `ranked`, see wire
 DRAWN_S = 1.0  # until a browser has drawn a first page
 _answers = itertools.count(1)
 
@@ -69,7 +70,7 @@ class Handlers:
                     return replace(asked, q="", query_id=shown.query_id)
             return asked
 
-        ranked = self._answer(view, bridge, "push")
+        ranked = in_turn(self._answer(view, bridge, "push"), BRIDGE, bridge)
         chips = self._chips_of(shown.gallery, settings[0])
         return [*ranked, gr.update(selected="compare"), chips]
 
@@ -81,7 +82,8 @@ class Handlers:
             asked = self.context.read(shown.gallery, *settings)
             return replace(asked, q=shown.q, query_id=shown.query_id, tab=shown.tab)
 
-        return self._answer(view, bridge, _kept_history(bridge), beta_moved)
+        ranked = self._answer(view, bridge, _kept_history(bridge), beta_moved)
+        return in_turn(ranked, BRIDGE, bridge)
 
     def own_beta(self, bridge, *settings) -> list:
         """Moving the beta slider leaves the scale-free value."""
@@ -118,7 +120,7 @@ class Handlers:
             gr.Warning(sentence(error))
             view = shown
         view = replace(view, q=shown.q, query_id=shown.query_id, tab=shown.tab)
-        return self._open(links.build(view), bridge, _kept_history(bridge))
+        return in_turn(self._open(links.build(view), bridge, _kept_history(bridge)), BRIDGE, bridge)
 
     def apply(self, bridge, event: gr.EventData) -> list:
         """A link that was clicked, or stepped back to."""
@@ -126,7 +128,8 @@ class Handlers:
         history = asked.get("history")
         if history not in ("push", "replace"):
             history = ""
-        return self._open(str(asked.get("search", ""))[:4000], bridge, history)
+        opened = self._open(str(asked.get("search", ""))[:4000], bridge, history)
+        return in_turn(opened, BRIDGE, bridge, asked)
 
     def load(self, request: gr.Request) -> list:
         """The page was opened; its address says on what."""
@@ -139,7 +142,7 @@ class Handlers:
         asked = event._data if isinstance(event._data, dict) else {}
         video_id = str(asked.get("id", ""))
         view = self._view_of(bridge)
-        return [self._explain(view, video_id), self._bridge(view, "", video_id)]
+        return in_turn([self._explain(view, video_id), self._bridge(view, "", video_id)], 1, bridge)
 
     def show_tab(self, name: str):
         """A handler for opening tab `name`."""
@@ -151,11 +154,10 @@ class Handlers:
                 return [gr.skip(), gr.skip()]
             view = replace(self._view_of(bridge), tab=name)
             if "again" in bridge:  # it is drawn when what it waits for is there
-                return [{**bridge, "again": links.build(view)}, gr.skip()]
-            return [
-                self._bridge(view, "replace", str((bridge or {}).get("why", ""))),
-                scene_of(view),
-            ]
+                waits = {**bridge, "again": links.build(view), "answer": next(_answers)}
+                return in_turn([waits, gr.skip()], 0, bridge)
+            shown = self._bridge(view, "replace", str(bridge.get("why", "")))
+            return in_turn([shown, scene_of(view)], 0, bridge)
 
         return show
 
@@ -176,7 +178,7 @@ class Handlers:
         for problem in problems[:3]:
             gr.Warning(problem)
         ranked = self._answer(lambda: view, bridge, history)
-        if bridge.get("link") and self._shown(ranked[4]).gallery != view.gallery:
+        if bridge.get("link") and self._shown(ranked[BRIDGE]).gallery != view.gallery:
             return [*ranked, *unchanged]  # the page still shows another model
         return [*ranked, gr.update(selected=view.tab), *self._view_updates(view)]
 
@@ -267,6 +269,7 @@ class Handlers:
         No thread waits here, and whatever the visitor does next takes the place of this query.
         """
         again = {"again": links.build(view), "history": history, "waited_s": waiting.seconds}
+        again["answer"] = next(_answers)
         skip = [gr.skip()] * (self.n_ranked - 2)
         return [
             live(_loading_html(waiting)),
@@ -420,6 +423,29 @@ class Handlers:
         """The view on a visitor's page, as the bridge brings it back."""
         link = bridge.get("link", "") if isinstance(bridge, dict) else ""
         return self.context.parse(str(link)[:4000])[0]
+
+
+def in_turn(outputs: list, at: int, bridge, asked: dict | None = None) -> list:
+    """Outputs with the bridge at place `at` saying what its answer was asked for after.
+
+    Events are answered side by side, and a slow answer may arrive when the page has moved on; the
+    page's script then carries the change over, see `follow` there.
+
+    Args:
+        outputs: of an event.
+        at: place of the bridge among them.
+        bridge: as the page had it when it asked.
+        asked: the numbers that the script has sent with a link: "turn", its own, and "after".
+    """
+    told = outputs[at]
+    if not isinstance(told, dict) or "answer" not in told:  # a skip
+        return outputs
+    asked, known = asked or {}, bridge if isinstance(bridge, dict) else {}
+    after = asked.get("after") or known.get("answer")
+    numbers = {"after": after, "turn": asked.get("turn")}
+    kept = {name: number for name, number in numbers.items() if type(number) is int}
+    rest = {name: value for name, value in told.items() if name not in numbers}
+    return [*outputs[:at], {**rest, **kept}, *outputs[at + 1 :]]
 
 
 def page_media(library: Library, gallery: str) -> Media:

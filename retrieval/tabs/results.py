@@ -192,7 +192,7 @@ def _value_html(row: Row | None, metric: str) -> str:
     """A printed value, its deviation in brackets; a dash where nothing was printed."""
     if row is None or metric not in row.values:
         return '<span aria-label="not given">–</span>'
-    deviation = f" <small>({row.std[metric]:g})</small>" if metric in row.std else ""
+    deviation = f" <small>({row.std[metric]:.1f})</small>" if metric in row.std else ""
     return f"{row.values[metric]:.1f}{deviation}"
 
 

@@ -18,7 +18,8 @@ def words_of(text: str) -> list[str]:
 
 def unknown_words(text: str, known: frozenset[str]) -> list[str]:
     """Words of a sentence, as they stand there and each once, that are not among the known."""
-    return [word for word in dict.fromkeys(_WORD.findall(text)) if _plain(word) not in known]
+    words = _WORD.findall(text) or text.split()  # signs alone are not known either
+    return [word for word in dict.fromkeys(words) if _plain(word) not in known]
 
 
 def _plain(word: str) -> str:
