@@ -138,6 +138,16 @@ def test_gradients_are_those_of_the_definition(rng, name):
         assert got == pytest.approx(slope, abs=2e-7), key
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_bias_that_statistics_of_the_batch_cancel_does_not_move(rng, training):
+    model, given = made(SMALL).train(training), batch(SMALL, rng)
+    max_margin_ranking(model(**given)["cross_view_conf_matrix"], 0.5).backward()
+    for units in (model.ce.text_GU, model.ce.video_GU):
+        for unit in units:
+            assert (unit.cg.fc.bias.grad == 0).all() == training
+            assert unit.cg.fc.weight.grad.abs().max() > 0
+
+
 def test_gradients_reach_all_inputs_of_the_gating():
     """torch.autograd.gradcheck through the grouped batch norm, in training."""
     torch.manual_seed(0)

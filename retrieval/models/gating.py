@@ -26,7 +26,7 @@ class ContextGating(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Gate [n, dim]."""
-        return x * self.batch_norm(self.fc(x)).sigmoid()
+        return x * _normed(self.fc, self.batch_norm, x).sigmoid()
 
 
 class GatedEmbeddingUnit(nn.Module):
@@ -78,7 +78,8 @@ class _ReasonedGating(nn.Module):
         self.batch_norm2 = nn.BatchNorm1d(dim)  # of the vector's own projection
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return x * (self.batch_norm(mask) + self.batch_norm2(self.fc(x))).sigmoid()
+        of_own = _normed(self.fc, self.batch_norm2, x)
+        return x * (self.batch_norm(mask) + of_own).sigmoid()
 
 
 class ReasonedUnit(nn.Module):
@@ -97,6 +98,16 @@ class ReasonedUnit(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Gate [n, dim] by a mask [n, dim]."""
         return F.normalize(self.cg(x, mask))
+
+
+def _normed(layer: nn.Linear, norm: nn.BatchNorm1d, x: torch.Tensor) -> torch.Tensor:
+    """A layer, then its batch norm, which cancels the layer's bias by the statistics of the batch.
+
+    So the bias's gradient is zero, but for what rounding leaves of it; on that Adam and its like,
+    which divide a gradient by its size, would walk. Here it is zero.
+    """
+    bias = layer.bias.detach() + 0 * layer.bias if norm.training else layer.bias
+    return norm(F.linear(x, layer.weight, bias))
 
 
 def non_linearity(use_mish: bool) -> nn.Module:
