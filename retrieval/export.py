@@ -31,7 +31,8 @@ from retrieval.gallery import Item
 if TYPE_CHECKING:
     from retrieval.reports.ranking_page import RankingPage, Shown, Spread
 
-STYLE = Path(__file__).resolve().parents[1] / "assets" / "style.css"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+STYLES = ASSETS / "style.css", ASSETS / "export.css"  # of the app, and of pages to take away
 COLUMNS = (
     *("query_id", "query", "method", "rank", "video_id", "score"),
     *("raw_rank", "is_ground_truth", "k_occurrence"),
@@ -133,12 +134,13 @@ def to_html(
 
 
 def _page(title: str, body: str, script: str = "") -> str:
-    """A whole page around some HTML, with the style sheet in it."""
+    """A whole page around some HTML, with the style sheets in it."""
+    style = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
     return (
         '<!doctype html>\n<html lang="en" style="color-scheme: light dark">\n<head>'
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)} · Hublens</title>\n"
-        f"<style>\n{STYLE.read_text(encoding='utf-8')}</style>"
+        f"<style>\n{style}</style>"
         f'</head>\n<body class="hl-page"><main>{body}</main>'
         f"{f'<script>{script}</script>' if script else ''}</body>\n</html>\n"
     )

@@ -70,6 +70,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` could not put in place because its process was killed."""
+    if os.name != "posix":  # elsewhere signal 0 is no question but an interrupt
+        return
+    for path in Path(folder).glob(".*.tmp-*"):
+        process = path.name.rpartition("-")[2]
+        if process.isdecimal() and not _runs(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 def write_npy(path: Path, array: np.ndarray) -> None:
     """Save one array as .npy, never as a pickle."""
     with replacing(path) as file:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,3 +177,30 @@ def test_a_folder_without_a_manifest_is_told_with_the_command(tmp_path):
         files.read_manifest(tmp_path / "none", "gallery", "make it")
     with pytest.raises(GalleryError, match="has no manifest.json"):
         files.read_manifest(tmp_path, "gallery", "make it")
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    dead, alive = tmp_path / f".a.pth.tmp-{done.pid}", tmp_path / f".b.pth.tmp-{os.getpid()}"
+    for path in (dead, alive, tmp_path / ".c.tmp-x", tmp_path / "a.pth"):
+        path.write_bytes(b"x")
+    files.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [alive.name, ".c.tmp-x", "a.pth"]
+    )
+
+
+def test_a_matrix_that_grows_is_whole_or_not_there(tmp_path, rng):
+    rows = rng.normal(size=(5, 3)).astype(np.float32)
+    for transposed, expected in ((False, rows), (True, rows.T)):
+        path = tmp_path / f"{transposed}.npy"
+        with files.growing_npy(path, (5, 3), transposed) as write:
+            write(rows[:2])
+            assert not path.exists()
+            write(rows[2:])
+        np.testing.assert_array_equal(np.load(path), expected)
+    with pytest.raises(KeyError), files.growing_npy(tmp_path / "c.npy", (5, 3)) as write:
+        write(rows[:2])
+        raise KeyError
+    assert len(list(tmp_path.iterdir())) == 2

@@ -123,7 +123,7 @@ def test_masks_of_similarities_keep_what_ranks_well(tree, rng, capsys):
         np.testing.assert_array_equal(mask, (own <= 2) | (own == own.min()))
     listed = tree / "kept.txt"
     assert main([*command, "--out", str(tree / "n.pkl"), "--training-file", str(listed)]) == 0
-    assert "5 of 6 videos have one left" in capsys.readouterr().out
+    assert "5 of 6 videos keep a caption" in capsys.readouterr().out
     assert listed.read_text().split() == [f"video{i}" for i in (0, 2, 3, 4, 5)]
     found = np.concatenate(list(read_dict(tree / "n.pkl").values()))
     np.testing.assert_array_equal(found > 0, median <= 2)

@@ -115,5 +115,5 @@ def run(args: argparse.Namespace) -> int:
         kept = [video for video, n in zip(videos, left, strict=True) if n]
         with replacing(args.training_file) as file:
             file.write("".join(f"{video}\n" for video in kept).encode())
-        print(f"{args.training_file}: {len(kept):,} of {len(videos):,} videos have one left")
+        print(f"{args.training_file}: {len(kept):,} of {len(videos):,} videos keep a caption")
     return 0

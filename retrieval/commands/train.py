@@ -202,6 +202,7 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
 
     config = load_config(args.recipe, args.custom_args)
     name, out = _experiment(args), _out(args)
+    shown = runs.experiment_name(Path(args.recipe))  # without what custom arguments change
 
     def page(seed: int) -> PageSettings | None:
         run = f"{name}/seed-{seed}"
@@ -221,7 +222,7 @@ def _of_config(args: argparse.Namespace, seeds: list[int], device: str) -> list[
             resume=args.resume,
             keep_sims=args.sims,
             page=page(seed),
-            report=lambda line, seed=seed: print(f"{name}, seed {seed}, {line}", flush=True),
+            report=lambda line, seed=seed: print(f"{shown}, seed {seed}, {line}", flush=True),
         )
         for seed in seeds
     ]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from retrieval import checkpoint
 from retrieval.errors import ModelError, SettingsError
-from retrieval.files import write_json, write_jsonl
+from retrieval.files import remove_leftovers, write_json, write_jsonl
 from retrieval.losses import distillation, max_margin_ranking
 from retrieval.metrics import summarise, t2v_ranks, v2t_ranks
 from retrieval.models import CEConfig, CENet, MNNet, MNNetConfig, build, load_weights
@@ -98,6 +98,7 @@ class ExpertsTrainer:
         self.elapsed_s = 0.0  # of those
         self.curves: list[dict[str, float]] = []
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         if (self.folder / LAST).exists():
             self._resume()
         wanted = config.get("trainer", {}).get("tensorboard", True) and settings.save_every

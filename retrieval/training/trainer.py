@@ -16,7 +16,7 @@ from retrieval import checkpoint
 from retrieval.encoders.clip.pixels import normalise
 from retrieval.encoders.clip.towers import frame_features, pool_frames, text_features
 from retrieval.errors import ModelError
-from retrieval.files import replacing, write_json
+from retrieval.files import remove_leftovers, replacing, write_json
 from retrieval.losses import symmetric_info_nce
 from retrieval.metrics import summarise, t2v_ranks
 
@@ -114,6 +114,7 @@ class Trainer:
         self.elapsed_s = 0.0  # over all starts, up to the last saved state
         self.curves: list[dict[str, float]] = []
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         if (folder / LAST).exists():
             self._resume()
 
