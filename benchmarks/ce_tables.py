@@ -23,7 +23,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from retrieval.experiments import RESULT, Library, over_seeds, run
+from retrieval.experiments import RESULT, over_seeds, run
 from retrieval.files import read_json, replacing, write_json
 from retrieval.training.expert_recipes import (
     EXPERT_RECIPES,
@@ -33,6 +33,7 @@ from retrieval.training.expert_recipes import (
     in_order,
     waits_for,
 )
+from retrieval.training.feature_library import FeatureLibrary
 
 COLUMNS = ("R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "Geom")
 TASKS = {
@@ -44,7 +45,7 @@ TASKS = {
 HEADING = "Networks on expert features, the film library"  # of docs/results.md
 HEARD = ("animations-audio",)  # ranks sounds
 
-_library: Library  # of a worker
+_library: FeatureLibrary  # of a worker
 
 
 def main() -> None:
@@ -140,7 +141,7 @@ def _start(data: Path, device: str, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    _library = Library(data, device)
+    _library = FeatureLibrary(data, device)
 
 
 def _run(name: str, seed: int, out: Path, epochs: int | None) -> str:
@@ -163,7 +164,7 @@ def _read(data: Path, context, jobs: int) -> None:
 
 
 def _read_one(data: Path, part: tuple[str, str]) -> None:
-    Library(data).read_one(get_expert_recipe("animations-ce"), *part)
+    FeatureLibrary(data).read_one(get_expert_recipe("animations-ce"), *part)
 
 
 # ---- what was found ------------------------------------------------------------------------------

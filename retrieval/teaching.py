@@ -11,7 +11,6 @@ from retrieval import checkpoint
 from retrieval.datasets.features import PICKLES
 from retrieval.datasets.official import open_official
 from retrieval.errors import ModelError, SettingsError
-from retrieval.experiments import Library, given_tree
 from retrieval.formats import open_matrix
 from retrieval.models import CENet, build, from_official, load_weights
 from retrieval.official.configs import is_config, load_config
@@ -22,6 +21,7 @@ from retrieval.training.distilling import caption_ranks, check_teaches, taught_b
 from retrieval.training.expert_clips import ExpertClips
 from retrieval.training.expert_recipes import get_expert_recipe
 from retrieval.training.experts_trainer import BEST, read_checkpoint, trained
+from retrieval.training.feature_library import FeatureLibrary, given_tree
 
 # Of students: what they say of the training captions is not yet there when a teacher is asked.
 OF_STUDENTS = ("distil_loss", "distil_params", "caption_masks", "training_file")
@@ -64,7 +64,7 @@ def open_teacher(
             recipe = get_expert_recipe(known["recipe"])
             model = trained(path)
             check_teaches(model)
-            library = Library(given_tree(data), device)
+            library = FeatureLibrary(given_tree(data), device)
             return Teacher(model.to(device), library.clips(recipe, "train"))
     else:
         known = load_config(config)
@@ -97,7 +97,7 @@ def training_captions(config: str, data: Path | None = None) -> tuple[list[str],
     """
     if not is_config(config):
         recipe = get_expert_recipe(config)
-        clips = Library(given_tree(data)).clips(recipe, "train")
+        clips = FeatureLibrary(given_tree(data)).clips(recipe, "train")
         return list(clips.videos), clips.first
     opened = open_official(without_students(load_config(config)), {}, data=data)
     return opened.train, np.concatenate([[0], np.cumsum(opened.training_counts())])

@@ -19,7 +19,7 @@ from retrieval.__main__ import main  # noqa: E402
 from retrieval.datasets.features import read_dict  # noqa: E402
 from retrieval.encoders.trained import from_checkpoint  # noqa: E402
 from retrieval.errors import FileError, ModelError, QueryError, SettingsError  # noqa: E402
-from retrieval.experiments import RESULT, Library, run, taught  # noqa: E402
+from retrieval.experiments import RESULT, run, taught  # noqa: E402
 from retrieval.metrics import summarise, t2v_ranks  # noqa: E402
 from retrieval.training.distilling import (  # noqa: E402
     caption_ranks,
@@ -39,6 +39,7 @@ from retrieval.training.expert_recipes import (  # noqa: E402
     waits_for,
 )
 from retrieval.training.experts_trainer import BEST, trained  # noqa: E402
+from retrieval.training.feature_library import FeatureLibrary  # noqa: E402
 from retrieval.training.teachers import teacher_vectors, write_teacher  # noqa: E402
 
 torch.set_num_threads(1)
@@ -47,10 +48,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory) -> Library:
+def library(tmp_path_factory) -> FeatureLibrary:
     """A made tree of 24 training and 9 validation clips; the test clips are those of validation."""
     folder = tmp_path_factory.mktemp("tree")
-    return Library(make_film_tree(folder, n_train=24, n_val=9))
+    return FeatureLibrary(make_film_tree(folder, n_train=24, n_val=9))
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,13 @@ from retrieval.encoders.trained import (  # noqa: E402
 )
 from retrieval.engine import open_engine  # noqa: E402
 from retrieval.errors import ModelError  # noqa: E402
-from retrieval.experiments import Library  # noqa: E402
 from retrieval.gallery import EncoderId, open_gallery, write_gallery  # noqa: E402
 from retrieval.models import CEConfig, build, from_official  # noqa: E402
 from retrieval.querybank import open_querybank  # noqa: E402
 from retrieval.training.expert_clips import from_official as clips_of  # noqa: E402
 from retrieval.training.expert_recipes import get_expert_recipe  # noqa: E402
 from retrieval.training.experts_trainer import seeded, trained  # noqa: E402
+from retrieval.training.feature_library import FeatureLibrary  # noqa: E402
 from tests.fakes import FakeEncoder  # noqa: E402
 
 torch.set_num_threads(1)
@@ -64,12 +64,12 @@ def save_words(folder: Path, dim: int, name: str = "words") -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory) -> Library:
+def library(tmp_path_factory) -> FeatureLibrary:
     """A made tree in the layout of the film library, with a live encoder of its words."""
     folder = tmp_path_factory.mktemp("tree")
     root = make_film_tree(folder, n_train=3, n_val=9)
     save_words(root / "text_encoders", 7)
-    return Library(root)
+    return FeatureLibrary(root)
 
 
 @pytest.fixture(scope="module")

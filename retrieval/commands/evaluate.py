@@ -220,9 +220,10 @@ def _config(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
 
 def _recipe(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
     """Reports and page of a run of ours."""
-    from retrieval.experiments import Library, evaluate, given_tree
+    from retrieval.experiments import evaluate
     from retrieval.reports.ranking_page import PageSettings, page_folder
     from retrieval.training.expert_recipes import get_expert_recipe
+    from retrieval.training.feature_library import FeatureLibrary, given_tree
 
     get_expert_recipe(args.config)
     tree = given_tree(args.data)
@@ -237,7 +238,7 @@ def _recipe(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:
     found = evaluate(
         args.config,
         args.resume,
-        Library(tree, chosen_device(args.device)),
+        FeatureLibrary(tree, chosen_device(args.device)),
         with_bank=not args.no_bank,
         normalisers=_specs(args),
         out=args.sims,

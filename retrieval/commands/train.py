@@ -169,10 +169,11 @@ def _train_experts(args: argparse.Namespace) -> int:
 
 
 def _of_recipe(args: argparse.Namespace, seeds: list[int], device: str) -> list[dict[str, Any]]:
-    from retrieval.experiments import Library, given_tree, run
+    from retrieval.experiments import run
     from retrieval.reports.ranking_page import PageSettings, page_folder
+    from retrieval.training.feature_library import FeatureLibrary, given_tree
 
-    library = Library(given_tree(args.data), device)
+    library = FeatureLibrary(given_tree(args.data), device)
     out = args.out or Path("runs/experts")
 
     def page(seed: int) -> PageSettings | None:
