@@ -584,6 +584,25 @@ def test_official_sections_that_cannot_be_trained_are_told(tmp_path, section, va
         ExpertSettings.from_official(config)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"eval_mode": "fixed_epochs"}, "unknown eval_mode 'fixed_epochs'; give test_run, which"),
+        ({"optimizer": {"args": {"lr": 0.1}}}, "the config lacks 'type'"),
+        ({"loss": {"type": "CrossEntropyLoss"}}, "unknown loss 'CrossEntropyLoss'"),
+    ],
+)
+def test_modes_that_nothing_knows_are_told(tmp_path, values, message):
+    config = make_tree(tmp_path, "MSRVTT", "full-val") | {
+        "trainer": {"epochs": 3},
+        "optimizer": {"type": "Ranger"},
+        "lr_scheduler": {"type": "StepLR"},
+        "loss": {"type": "MaxMarginRankingLoss"},
+    }
+    with pytest.raises(SettingsError, match=message):
+        ExpertSettings.from_official(config | values)
+
+
 def test_the_last_epoch_needs_no_monitor(tmp_path):
     config = make_tree(tmp_path, "MSRVTT", "jsfusion") | {
         "eval_mode": "fixed_num_epochs",

@@ -22,7 +22,7 @@ class Trained:
     config: dict[str, Any]  # resolved
     epoch: int | None  # of the weights
     best: float | None  # the monitored metric then
-    optimiser: dict[str, Any] | None  # its state; of the last epoch, not of the best
+    optimiser: dict[str, Any] | None  # its state; in official files that of the last epoch
 
 
 def read_trained(path: str | Path, config: Mapping[str, Any] | None = None) -> Trained:

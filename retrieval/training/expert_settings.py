@@ -72,6 +72,7 @@ class ExpertSettings:
             optimiser, schedule = config["optimizer"], config["lr_scheduler"]
             loss = config["loss"]
             epochs, batch = trainer["epochs"], loader["batch_size"]
+            types = optimiser["type"], schedule["type"]
         except (KeyError, TypeError) as error:
             raise SettingsError(f"the config lacks {error}; add it") from error
         if loss.get("type") != "MaxMarginRankingLoss":
@@ -84,13 +85,19 @@ class ExpertSettings:
                 "so that nothing would be saved; raise one or lower the other"
             )
         limited = loader.get("restrict_train_captions", 0)
-        last = config.get("eval_mode") == "fixed_num_epochs"
+        mode = config.get("eval_mode", "test_run")
+        if mode not in ("test_run", "fixed_num_epochs"):
+            raise SettingsError(
+                f"unknown eval_mode {mode!r}; give test_run, which tests the best epoch, or "
+                "fixed_num_epochs, which reports the last"
+            )
+        last = mode == "fixed_num_epochs"
         return ExpertSettings(
             epochs=epochs,
             batch=batch,
-            optimiser=optimiser["type"],
+            optimiser=types[0],
             optimiser_args=dict(optimiser.get("args", {})),
-            schedule=schedule["type"],
+            schedule=types[1],
             schedule_args=dict(schedule.get("args", {})),
             margin=loss.get("args", {}).get("margin", 1),
             fix_norm=loss.get("args", {}).get("fix_norm", True),
