@@ -56,7 +56,7 @@ def build_page(library: Library) -> gr.Blocks:
             with gr.Tab("Hubness", id="hubness") as tabs["hubness"]:
                 hubness.build(context)
             with gr.Tab("Matrices", id="matrices") as tabs["matrices"]:
-                matrices.build(context, reports)
+                matrices.build(context, reports, tabs["matrices"])
         compare.wire(context, parts, page, tabs)
         publish(library)
     with page.route("Results", "results"):

@@ -48,7 +48,8 @@ def heading(text: str) -> gr.HTML:
 
 def plot(elem_id: str, clickable: bool = False) -> tuple[gr.Plot, gr.HTML | None]:
     """A plot without label, and the component whose `select` event tells of clicks on bars."""
-    shown = gr.Plot(show_label=False, elem_id=elem_id, container=False)
+    # Out of sight, so that no visitor loads what draws plots before there is one to be drawn.
+    shown = gr.Plot(show_label=False, elem_id=elem_id, container=False, visible=False)
     clicks = None
     if clickable:
         clicks = gr.HTML(
@@ -70,11 +71,13 @@ def clicked(event: gr.SelectData) -> tuple[int, int]:
     return -1, -1
 
 
-def drawn(figure: Figure) -> PlotData:
-    """A figure for gr.Plot, without plotly's tool bar."""
+def drawn(figure: Figure | None) -> dict:
+    """The update of a plot: a figure without plotly's tool bar, or none."""
+    if figure is None:
+        return gr.update(value=None, visible=False)
     figure_json = json.loads(figure.to_json())
     figure_json["config"] = {"displayModeBar": False, "responsive": True}
-    return PlotData(type="plotly", plot=json.dumps(figure_json))
+    return gr.update(value=PlotData(type="plotly", plot=json.dumps(figure_json)), visible=True)
 
 
 def data_table(

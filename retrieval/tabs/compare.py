@@ -14,9 +14,10 @@ from retrieval.answers import MAX_QUERY, MAX_TOP
 from retrieval.normalisers import SEARCHABLE
 from retrieval.tabs import links
 from retrieval.tabs.context import Context, every_own_knob, guarded, labels_of, own_knobs
-from retrieval.tabs.handlers import Handlers, live
+from retrieval.tabs.handlers import Handlers
 from retrieval.tabs.library import Library
 from retrieval.tabs.links import View
+from retrieval.tabs.pieces import live
 
 BETA_SLIDER = (0.5, 200.0)  # per unit of similarity
 BRIDGE_JS = """

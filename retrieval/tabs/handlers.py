@@ -13,10 +13,10 @@ from html import escape
 import gradio as gr
 
 from retrieval.answers import SearchResult, clean_query
-from retrieval.cards import Media, columns_html, explanation_html, status_html, unknown_words_html
-from retrieval.engine import normaliser_of
+from retrieval.cards import columns_html, status_html, unknown_words_html
 from retrieval.errors import QueryError, RetrievalError, SettingsError
-from retrieval.tabs import links, models
+from retrieval.reasons import explanation_html
+from retrieval.tabs import links
 from retrieval.tabs.context import (
     Context,
     has_knobs,
@@ -26,9 +26,16 @@ from retrieval.tabs.context import (
     sentence,
     settings_of,
 )
-from retrieval.tabs.library import Library, Waiting
+from retrieval.tabs.library import Waiting
 from retrieval.tabs.links import View
-from retrieval.tabs.media import media_url
+from retrieval.tabs.pieces import (
+    chips_html,
+    live,
+    loading_html,
+    page_media,
+    settings_line,
+    tools_html,
+)
 
 BRIDGE = 4  # its place among the outputs `ranked`, see wire
 DRAWN_S = 1.0  # until a browser has drawn a first page
@@ -272,7 +279,7 @@ class Handlers:
         again["answer"] = next(_answers)
         skip = [gr.skip()] * (self.n_ranked - 2)
         return [
-            live(_loading_html(waiting)),
+            live(loading_html(waiting)),
             *skip[:3],
             {"link": "", "why": "", "title": "", **bridge, **again},
             *skip[3:],
@@ -325,51 +332,13 @@ class Handlers:
     def _results_html(self, view: View, result: SearchResult) -> str:
         media = page_media(self.library, view.gallery)
         columns = columns_html(result, self.library.items(view.gallery), media, view.blind)
-        return f"{self._tools_html(view)}{columns}{_settings_line(result)}"
-
-    def _tools_html(self, view: View) -> str:
-        """Previous and next query, the link, the three downloads."""
-        before, after = self.library.neighbours(view.gallery, view.query_id)
-        steps = "".join(
-            f'<a class="hl-button" data-open data-step="{step}" '
-            f'href="{escape(self._href(view, query_id))}">{words}</a>'
-            for step, query_id, words in (
-                ("-1", before, "‹ Previous query"),
-                ("1", after, "Next query ›"),
-            )
-            if query_id
-        )
-        here = escape(links.build(view))
-        downloads = "".join(
-            f'<a class="hl-button" href="download/view.{kind}{here}" download '
-            f'aria-label="Download this view as {kind.upper()}">{kind.upper()}</a>'
-            for kind in ("csv", "json", "html")
-        )
-        return (
-            f'<div class="hl-tools" role="group" aria-label="This view">{steps}'
-            '<span class="hl-share-link"><input class="hl-link" readonly aria-label="Link to this '
-            'view" value=""><button type="button" class="hl-button" data-copy>Copy link</button>'
-            f"</span>{downloads}</div>"
-        )
+        return f"{tools_html(self.library, view)}{columns}{settings_line(result)}"
 
     def _chips_of(self, gallery: str, bank: object) -> str | dict:
-        """Example queries as plain links, which work without any script too."""
-        if not self.library.is_open(gallery):
+        """The example queries; they stay where the gallery is not open, or has no such bank."""
+        if not self.library.is_open(gallery) or (bank and bank not in self.library.names[gallery]):
             return gr.skip()
-        if bank and bank not in self.library.names[gallery]:
-            return gr.skip()
-        ids = self.library.examples(gallery, bank or "")
-        chips = "".join(
-            f'<li><a data-open href="{escape(links.build(View(query_id=known, gallery=gallery)))}">'
-            f"{escape(self.library.stored_text(gallery, known) or '')}</a></li>"
-            for known in ids
-        )
-        chips = f'<nav class="hl-chips" aria-label="Example queries"><ul>{chips}</ul></nav>'
-        return chips if ids else ""
-
-    def _href(self, view: View, query_id: str) -> str:
-        """Address of a stored query; the page's script adds the settings in use."""
-        return links.build(View(query_id=query_id, gallery=view.gallery, bank=view.bank))
+        return chips_html(self.library, gallery, str(bank or ""))
 
     def _view_updates(self, view: View) -> list:
         """The outputs `view`: every component shows what the link says."""
@@ -448,55 +417,7 @@ def in_turn(outputs: list, at: int, bridge, asked: dict | None = None) -> list:
     return [*outputs[:at], {**rest, **kept}, *outputs[at + 1 :]]
 
 
-def page_media(library: Library, gallery: str) -> Media:
-    """Addresses of a gallery's posters and clips on the page."""
-    items = library.items(gallery)
-    home, at_home = library.media_home(gallery)
-
-    def address(kind: str):
-        def of(item_id: str) -> str | None:
-            item = items.get(item_id)
-            path = getattr(item, kind, None)
-            if path is None:
-                return None
-            # The same file has one address, whichever model found it: browsers keep it.
-            shared = getattr(at_home.get(item_id), kind, None) == path
-            return media_url(home if shared else gallery, kind, item_id)
-
-        return of
-
-    heard = models.is_heard(library.manifests[gallery])
-    return Media(poster=address("poster"), clip=address("clip"), heard=heard)
-
-
 def _kept_history(bridge) -> str:
     """A setting changes the address in place; what is still awaited enters it as it would have."""
     waits = isinstance(bridge, dict) and "again" in bridge
     return str(bridge.get("history", "")) if waits else "replace"
-
-
-def live(html: str) -> str:
-    """A region that a screen reader reads out when its words change."""
-    return f'<div role="status" aria-live="polite">{html}</div>'
-
-
-def _loading_html(waiting: Waiting) -> str:
-    return (
-        f'<p class="hl-status hl-loading">Loading {escape(waiting.what)} ({waiting.seconds:.0f} s '
-        f"so far). {escape(waiting.hint)}</p>"
-    )
-
-
-def _settings_line(result: SearchResult) -> str:
-    """What the right column was made with, beta with its value and unit."""
-    parts = [f"{result.n_gallery:,} videos"]
-    if result.beta_used is not None:
-        asked = normaliser_of(result.settings.right, result.settings).beta
-        origin = ", scale-free" if asked is None else ""
-        parts.append(f"beta {result.beta_used:.4g} per unit of similarity{origin}")
-    if result.n_bank:
-        parts += [f"k {result.settings.k}", f"{result.n_bank:,} bank captions"]
-        parts.append(f"strength {result.settings.strength:.2f}")
-    spent = sum(result.timings_ms.values())
-    parts.append(f"ranked in {spent:.0f} ms" if spent >= 1 else f"ranked in {spent:.1f} ms")
-    return f'<p class="hl-note hl-settings-line">{" · ".join(parts)}</p>'

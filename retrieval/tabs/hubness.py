@@ -203,7 +203,7 @@ def build(context: Context) -> None:
         if view is None or view.tab != "hubness":
             return [gr.skip()] * len(counted)
         if not _countable(context.engine(view)):
-            return [NOTHING, None, "", None, "", "", ""]
+            return [NOTHING, drawn(None), "", drawn(None), "", "", ""]
         engine, report, names, note = report_of(view, depth, over)
         return [
             numbers_html(report, note),
@@ -226,7 +226,7 @@ def build(context: Context) -> None:
         engine, settings = context.engine(view), settings_of(view)
         if engine.gallery.queries is None or engine.bank is None:
             why = '<p class="hl-empty">Needs a querybank and labelled queries.</p>'
-            return [None, why, None, why]
+            return [drawn(None), why, drawn(None), why]
         names = ranking_names(view.left, view.right)
         return [*_bank_outputs(engine, settings, names), *_beta_outputs(engine, settings, names)]
 
@@ -324,7 +324,8 @@ def _bank_outputs(engine: Engine, settings: Settings, names: tuple[str, str]) ->
 
 def _beta_outputs(engine: Engine, settings: Settings, names: tuple[str, str]) -> list:
     if "beta" not in has_knobs(settings.right):
-        return [None, f'<p class="hl-empty">{escape(title_of(settings.right))} has no beta.</p>']
+        why = f'<p class="hl-empty">{escape(title_of(settings.right))} has no beta.</p>'
+        return [drawn(None), why]
     scale_free = engine.resolved_beta(settings if settings.beta is None else Settings())
     betas = sorted({*BETAS, *([round(scale_free, 1)] if scale_free else [])})
     curve = engine.beta_curve(settings, betas)

@@ -18,7 +18,6 @@ from retrieval.matrices import MOST_NORMALISERS, TIMEOUT_S, Cancelled, MatrixRep
 from retrieval.normalisers import NORMALISERS, title_of
 from retrieval.tabs.charts import heading, html, plot
 from retrieval.tabs.context import Context, guarded, log_unexpected, sentence
-from retrieval.tabs.handlers import live
 from retrieval.tabs.kept_reports import KEPT_S, Reports
 from retrieval.tabs.matrix_report import (
     KINDS,
@@ -30,17 +29,20 @@ from retrieval.tabs.matrix_report import (
     queries_html,
     report_html,
 )
+from retrieval.tabs.pieces import live
 from retrieval.tabs.uploads import Uploads
 
 FIRST_CHOICE = ("inverted_softmax", "qbnorm", "csls", "nnn", "dn")
 EXAMPLE_ROWS = 1000  # queries of the example, as many items
 EXAMPLE_BANK = 2000  # rows of its bank
-INTRODUCTION = """
-Bring the similarities of your own model. **S**: one row a test query, one column a gallery item.
-**B**, the querybank: one row a training query, the same columns. Both may be `.npy`, `.npz`,
-`.safetensors`, `.csv`, `.pkl` or `.pt`, up to 512 MB and 100 million numbers each; nothing in them
-is ever run. Files and reports stay on this server for at most one hour, for you alone.
+INTRODUCTION = """<p>
+Bring the similarities of your own model. <b>S</b>: one row a test query, one column a gallery item.
+<b>B</b>, the querybank: one row a training query, the same columns. Both may be <code>.npy</code>,
+<code>.npz</code>, <code>.safetensors</code>, <code>.csv</code>, <code>.pkl</code> or
+<code>.pt</code>, up to 512 MB and 100 million numbers each; nothing in them is ever run. Files and
+reports stay on this server for at most one hour, for you alone.</p>
 """
+SHOW_FILES = "() => Array(4).fill({ __type__: 'update', visible: true })"
 CANCELLED = "Cancelled; what was reported before stays."
 
 
@@ -145,23 +147,22 @@ def _build_charts() -> list:
     return found
 
 
-def build(context: Context, reports: Reports) -> None:
-    """Build the view inside the container that is open."""
+def _file(label: str, elem_id: str) -> gr.File:
+    """A place for a file; out of sight, so that its scripts are loaded when the tab is opened."""
+    return gr.File(label=label, elem_id=elem_id, min_width=280, visible=False)
+
+
+def build(context: Context, reports: Reports, tab: gr.Tab) -> None:
+    """Build the view inside the container that is open, which is `tab`'s."""
     heading("Your own matrices")
-    gr.Markdown(INTRODUCTION, elem_id="matrices-text")
+    html(INTRODUCTION, elem_id="matrices-text")
     with gr.Row():
-        sims = gr.File(label="S: queries × items", elem_id="matrix-sims", min_width=280)
-        bank = gr.File(label="B: bank × items", elem_id="matrix-bank", min_width=280)
+        sims = _file("S: queries × items", "matrix-sims")
+        bank = _file("B: bank × items", "matrix-bank")
     with gr.Accordion("Masks, right items, settings", open=False, elem_id="matrix-more"):
         with gr.Row():
-            masks = gr.File(
-                label="Masks: 1 for a caption, 0 for padding", elem_id="matrix-masks", min_width=280
-            )
-            targets = gr.File(
-                label="Right item of each query, from 0; else by order",
-                elem_id="matrix-targets",
-                min_width=280,
-            )
+            masks = _file("Masks: 1 for a caption, 0 for padding", "matrix-masks")
+            targets = _file("Right item of each query, from 0; else by order", "matrix-targets")
         with gr.Row():
             sims_array = gr.Textbox(
                 label="Name of the array in S", info="Where the file holds several", max_lines=1
@@ -315,6 +316,7 @@ def build(context: Context, reports: Reports) -> None:
         return [*map(str, paths), live(told)]
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    tab.select(None, None, [sims, bank, masks, targets], js=SHOW_FILES, **quiet)
     run.click(
         examine,
         inputs,

@@ -295,7 +295,7 @@ def charts_of(report: MatrixReport, spec: str) -> list:
 def _curve(sweep: Sweep | None, report: MatrixReport) -> list:
     """A curve and its numbers; a sentence where there is no bank."""
     if sweep is None:
-        return [None, '<p class="hl-empty">Needs a querybank B.</p>']
+        return [drawn(None), '<p class="hl-empty">Needs a querybank B.</p>']
     scale = f" The scale-free beta is {report.scale_free:.3g}." * (sweep.knob == "beta")
     names = ("R@1", "R@5", "R@10", "MnR")
     return [

@@ -243,7 +243,7 @@ def build(context: Context) -> None:
         engine = context.engine(view)
         if engine.gallery.queries is None:
             hidden = gr.Button(visible=False)
-            return [NO_QUERIES, None, 0, hidden, hidden, hidden, "", None, "", ""]
+            return [NO_QUERIES, None, 0, hidden, hidden, hidden, "", drawn(None), "", ""]
         changes = engine.changes(settings_of(view))
         bins = bins_of(changes)
         moved = [row.delta for row in changes.rows]
