@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrieval.datasets.features import Features, read_dict, read_features, sentence_of
+from retrieval.datasets.features import Features, read_features, read_sentences
 from retrieval.datasets.official import read_list
 from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists
 from retrieval.encoders.trained import Reads, TrainedExperts
@@ -55,10 +55,10 @@ def items_of_tree(features: Path, reads: Reads) -> list[dict[str, Any]]:
     _, listed = split_lists(reads.dataset, reads.split)
     videos = read_list(features / listed, tree.bare_ids)
     file = first_of(features, tree.captions)
-    said = read_dict(file, videos) if file.is_file() else {}
+    said = read_sentences(file, videos) if file.is_file() else {}
     items = []
     for video in videos:
-        captions = [sentence_of(each) for each in said.get(video) or ()]
+        captions = said.get(video, [])
         items.append({"id": video, **({"captions": captions} if captions else {})})
         if captions:
             items[-1]["caption"] = captions[0]

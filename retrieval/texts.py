@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from retrieval.building import Journal, lock
-from retrieval.datasets.features import read_dict
+from retrieval.datasets.features import read_dict, read_sentences
 from retrieval.encoders.tokens import TokenEncoder
 from retrieval.errors import FileError, ModelError, SettingsError
 from retrieval.files import (
@@ -51,30 +51,17 @@ def read_captions(path: Path, limit: int | None = None) -> dict[str, list[str]]:
         FileNotFoundError: there is no such file.
         FileError: it holds anything else, or a video has no caption.
     """
-    held = read_dict(path)
-    found = {}
-    for video in list(held)[:limit]:
-        captions = held[video]
-        if not isinstance(captions, Sequence) or isinstance(captions, str) or not captions:
-            raise FileError(
-                f"{path.name}: video {video!s:.40} has {type(captions).__name__} "
-                f"{str(captions)[:20]!r} for captions, expected a list of them"
-            )
-        found[video] = [_sentence(path.name, video, caption) for caption in captions]
+    held = read_sentences(path)
+    found = {video: held[video] for video in list(held)[:limit]}
     if not found:
         raise FileError(f"{path.name} holds no caption; give the data set's raw-captions.pkl")
+    without = next((video for video, captions in found.items() if not captions), None)
+    if without is not None:
+        raise FileError(
+            f"{path.name}: video {without!s:.40} has no caption; leave it out, or copy the file "
+            "again"
+        )
     return found
-
-
-def _sentence(name: str, video: str, caption: Any) -> str:
-    if isinstance(caption, str):
-        return caption
-    if isinstance(caption, Sequence) and all(isinstance(word, str) for word in caption):
-        return " ".join(caption)
-    raise FileError(
-        f"{name}: a caption of video {video!s:.40} is {str(caption)[:30]!r}, expected a list of "
-        "words"
-    )
 
 
 def write_texts(

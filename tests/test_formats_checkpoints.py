@@ -34,10 +34,10 @@ def save(tmp_path):
 
 
 def refused(path, match, reader=read_checkpoint):
-    begun = time.perf_counter()
+    begun = time.process_time()  # whatever else the machine does
     with pytest.raises(FileError, match=match) as caught:
         reader(path)
-    assert time.perf_counter() - begun < 5  # a loaded machine; alone, far below a second
+    assert time.process_time() - begun < 5
     assert len(str(caught.value)) <= 200 and "\n" not in str(caught.value)
 
 

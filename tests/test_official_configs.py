@@ -192,6 +192,25 @@ class Runs:
         (lambda r, c: change(text_files(r, "LSMDC", "w2v")[0],
                              lambda v: {k: [a[:, :7] for a in x] for k, x in v.items()}),
          "the text features have tokens of 7 numbers, expected 300 of w2v"),
+        (lambda r, c: change(r / "raw-captions.pkl", lambda v: v.update(video9=None)),
+         "raw-captions.pkl: video video9 has NoneType 'None' for captions, expected a list of"),
+        (lambda r, c: change(r / "raw-captions.pkl", lambda v: v.update(video9="a man walks")),
+         "raw-captions.pkl: video video9 has str 'a man walks' for captions, expected a list of"),
+        (lambda r, c: change(r / "raw-captions.pkl", lambda v: v.update(video9=[["a", None]])),
+         "raw-captions.pkl: a caption of video video9 is \"['a', None]\", expected a list of"),
+        (lambda r, c: change(text_files(r, "LSMDC", "w2v")[0], lambda v: v.update(video3=None)),
+         "the text features of video video3 are NoneType; expected one array [n_tokens, dim]"),
+        (lambda r, c: change(text_files(r, "LSMDC", "w2v")[0], lambda v: v.update(video3=np.nan)),
+         "the text features of video video3 are float; expected one array [n_tokens, dim]"),
+        (lambda r, c: change(features_of(r, c, "audio"),
+                             lambda v: v.update(video3=np.full((2, 128), 1e300))),
+         "audio of video video3 is not finite"),
+        (lambda r, c: features_of(r, c, RGB).write_bytes(b"\x89HDF\r\n" + bytes(99)),
+         "senet154-avg.pickle is an HDF5 file; save the dict with pickle"),
+        (lambda r, c: features_of(r, c, RGB).write_bytes(b"\x93NUMPY" + bytes(99)),
+         "senet154-avg.pickle is not a pickle; save the dict with pickle"),
+        (lambda r, c: change(features_of(r, c, RGB), lambda v: v.update(video2=torch.ones(2))),
+         "which is no plain data, and was not run; pickle plain numpy arrays, words and numbers"),
         (lambda r, c: change(text_files(r, "LSMDC", "w2v")[0], lambda v: v.pop("video1")[:0]),
          "raw-captions.pkl has 1 captions of video video1, the text features have 0"),
         (lambda r, c: (r / "train_list.txt").write_text(""), "train_list.txt names no video"),
@@ -216,6 +235,14 @@ def test_files_that_do_not_fit_are_told_in_one_line(made, tmp_path, capsys, spoi
     spoil(root, config)
     assert message in refused(capsys, train(config, data, tmp_path / "out"))
     assert not (root / "ran").exists()
+
+
+def test_what_is_wrong_with_the_tested_videos_is_told_before_any_training(made, tmp_path, capsys):
+    config, data, root = made
+    change(features_of(root, config, RGB), lambda v: v["video12"].__setitem__((0, 3), np.nan))
+    found = refused(capsys, train(config, data, tmp_path / "out"))
+    assert "imagenet.senet154.0 of video video12 is not finite" in found
+    assert not (tmp_path / "out" / "seed-0" / LOG).exists()
 
 
 def rewrite(config: Path, *path: str, **values) -> None:

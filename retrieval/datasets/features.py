@@ -190,9 +190,36 @@ def read_dict(
     return value if only is None else {key: value[key] for key in only if key in value}
 
 
-def sentence_of(caption: "str | Sequence[Any]") -> str:
-    """A caption as text; data sets store it so, or as a list of words."""
-    return caption if isinstance(caption, str) else " ".join(map(str, caption))
+def read_sentences(file: Path, only: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Read the captions of a data set as text.
+
+    Args:
+        file: maps a video to its captions, each a list of words or a string.
+        only: videos that are wanted; None for all.
+
+    Raises:
+        FileError: it holds anything else.
+    """
+    found = {}
+    for video, captions in read_dict(file, only).items():
+        if not isinstance(captions, list | tuple):
+            raise FileError(
+                f"{file.name}: video {video!s:.40} has {type(captions).__name__} "
+                f"{str(captions)[:20]!r} for captions, expected a list of them"
+            )
+        found[video] = [_sentence(file.name, video, caption) for caption in captions]
+    return found
+
+
+def _sentence(file: str, video: str, caption: Any) -> str:
+    if isinstance(caption, str):
+        return caption
+    if isinstance(caption, list | tuple) and all(isinstance(word, str) for word in caption):
+        return " ".join(caption)
+    raise FileError(
+        f"{file}: a caption of video {video!s:.40} is {str(caption)[:30]!r}, expected a list of "
+        "words"
+    )
 
 
 def _from_store(file: str, record: Record) -> dict[str, Any]:
@@ -253,9 +280,11 @@ def _stack_text(text: dict[str, Any]) -> dict[str, Any]:
     n_captions = []
     for video, value in text.items():
         value = _read(value)
-        arrays = [a if isinstance(a, Array) else np.asarray(a) for a in value]
+        is_list = isinstance(value, list | tuple) or np.ndim(value) > 0
+        arrays = [a if isinstance(a, Array) else np.asarray(a) for a in (value if is_list else ())]
         if not arrays or any(len(_shape(a)) != 2 or a.dtype.kind != "f" for a in arrays):
-            shapes = ", ".join(f"{a.dtype} {_shape(a)}" for a in arrays[:3]) or "nothing"
+            shapes = ", ".join(f"{a.dtype} {_shape(a)}" for a in arrays[:3])
+            shapes = shapes or ("nothing" if is_list else type(value).__name__)
             raise FileError(
                 f"the text features of video {video} are {shapes}; expected one array "
                 "[n_tokens, dim] for each caption"

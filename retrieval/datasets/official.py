@@ -14,8 +14,8 @@ from retrieval.datasets.features import (
     TextFeatures,
     read_dict,
     read_features,
+    read_sentences,
     read_text_features,
-    sentence_of,
 )
 from retrieval.datasets.trees import (
     Tree,
@@ -64,19 +64,20 @@ class OfficialSet:
     video_path: str = "videos/{}.mp4"
 
     @cached_property
-    def captions(self) -> dict[str, Any]:
-        """Video -> captions, each a list of words; read when first asked for."""
-        return read_dict(self.captions_file, [*self.train, *self.val])
+    def captions(self) -> dict[str, list[str]]:
+        """Video -> captions; read when first asked for."""
+        return read_sentences(self.captions_file, [*self.train, *self.val])
 
     def check_captions(self) -> None:
         """Look whether captions and text features go together; fused ones need not.
 
         Raises:
-            FileError: a video has more captions than token arrays, or fewer, or none at all.
+            FileError: a video has more captions than token arrays, or fewer, or none at all, or
+                what stands there are no captions.
         """
+        captions = read_sentences(self.captions_file, [*self.train, *self.val])
         if self.reading.fuse_captions:
             return
-        captions = read_dict(self.captions_file, [*self.train, *self.val])
         for video in [*self.train, *self.val]:
             given, embedded = len(captions.get(video, ())), len(self.text.get(video, ()))
             if given != embedded:
@@ -123,7 +124,7 @@ class OfficialSet:
 
     def asked_captions(self, video: str) -> list[list[str]]:
         """What is said in each of `asked_text`, sentence by sentence; fused ones have several."""
-        told = [sentence_of(each) for each in self.captions.get(video, ())]
+        told = self.captions.get(video, [])
         if self.caption_index is not None:
             told = told[self.caption_index[video] :][:1]
         if self.reading.fuse_captions:
@@ -296,14 +297,12 @@ def read_list(path: Path, bare: bool) -> list[str]:
         lines = _there(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise FileError(f"{path.name} is no list of video names; give one a line") from error
-    videos = [line.strip().split(".")[0] if bare else line for line in lines]
-    if not any(videos):
+    videos = [line.strip().split(".")[0] if bare else line for line in lines if line.strip()]
+    if not videos:
         raise FileError(f"{path.name} names no video; give one a line")
     twice = next((video for video, n in Counter(videos).items() if n > 1), None)
     if twice is not None:
-        raise FileError(
-            f"{path.name} names video {twice or '(an empty line)'} twice; leave one out"
-        )
+        raise FileError(f"{path.name} names video {twice} twice; leave one out")
     return videos
 
 

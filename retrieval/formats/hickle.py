@@ -10,9 +10,10 @@ from typing import Any
 
 from retrieval.errors import FileError
 from retrieval.formats.limits import LIMITS, Limits, check_limit, check_memory, check_shape
-from retrieval.formats.source import Source, shown
+from retrieval.formats.source import Source, foreign, shown
 
 SUFFIXES = (".hickle", ".hkl")
+_HDF5 = b"\x89HDF"
 _ROOTS = ("data", "data_0")  # of hickle 4 and 5, and of hickle 3
 
 
@@ -35,6 +36,10 @@ def read_hickle(
             its arrays in other files.
     """
     source = Source(path, limits)  # a regular file, and no larger than one may be
+    first_bytes = source.read(0, 512)
+    if not first_bytes.startswith(_HDF5):
+        expected = "an HDF5 file, as hickle saves one; copy or make it again"
+        raise foreign(first_bytes, source.name, expected, advice="copy or make it again")
     try:
         import h5py
     except ImportError as error:

@@ -22,6 +22,7 @@ _RECORDS = [
     (module, "ExpertStore")
     for module in ("datastructures", "utils.datastructures", "zsvision.zs_data_structures")
 ]
+_SAVE_ARRAYS, _SAVE_DICT = "save arrays with numpy.save", "save the dict with pickle"
 _LOOK = 2**26  # bytes of arrays that are read between two looks at the memory that is free
 # What such an object says its numbers are; text here, as nobody makes anything of it.
 _KINDS_OF_NUMBERS = ("numpy.float16", "numpy.float32", "numpy.float64")
@@ -42,7 +43,7 @@ def open_pickle(source: Source) -> dict[str, StoredArray]:
     Raises:
         FileError: it asks for code, is damaged, or holds no arrays.
     """
-    value = _walk(source, source.limits.array_opcodes, ())
+    value = _walk(source, source.limits.array_opcodes, (), _SAVE_ARRAYS)
     if type(value) is Array:
         return {"": _filled(value, source).stored(source, "")}
     if type(value) in (list, tuple):
@@ -79,9 +80,11 @@ def read_pickle(
     """
     source = Source(path, limits)
     if not is_pickle(source):
-        raise foreign(source.read(0, 512), source.name, "a pickle")
+        raise foreign(
+            source.read(0, 512), source.name, f"a pickle; {_SAVE_DICT}", advice=_SAVE_DICT
+        )
     wanted = None if only is None else set(only)
-    value = _walk(source, limits.opcodes, wanted)
+    value = _walk(source, limits.opcodes, wanted, "pickle plain numpy arrays, words and numbers")
     if wanted is not None and type(value) is dict:
         value = {key: item for key, item in value.items() if key in wanted}
     return Plain(source.name, limits, source.read, source.size, unread=unread).of(value)
@@ -92,7 +95,7 @@ def refused_name(file: str, module: str, name: str, advice: str) -> FileError:
     full, package = shown(f"{module}.{name}", 60), module.split(".")[0]
     if package == "pandas":
         return FileError(f"{file} holds a pandas object ({full}); save it with to_csv or as .npy")
-    if package == "torch":
+    if package == "torch" and advice == _SAVE_ARRAYS:
         advice = "save tensors with torch.save or as .safetensors"
     return FileError(f"{file} asks for {full}, which is no plain data, and was not run; {advice}")
 
@@ -100,7 +103,7 @@ def refused_name(file: str, module: str, name: str, advice: str) -> FileError:
 def finder(
     file: str,
     names: Mapping[tuple[str, str], Name],
-    advice: str = "save arrays with numpy.save",
+    advice: str,
 ) -> Callable[[str, str], Name]:
     """Looks a name up in a table of exact pairs; `advice` is for who brought another."""
 
@@ -234,7 +237,7 @@ class Plain:
             )
 
 
-def _walk(source: Source, most: int, wanted: Collection[str] | None) -> Any:
+def _walk(source: Source, most: int, wanted: Collection[str] | None, advice: str) -> Any:
     """Take all steps of the pickle, which must be the whole of the file.
 
     Of a large one comes from the disk what is `wanted`, of its outermost dict (None for all), and
@@ -243,7 +246,7 @@ def _walk(source: Source, most: int, wanted: Collection[str] | None) -> Any:
     names = numpy_names(source.name, source.limits, source.read) | record_names(_RECORDS)
     with source.map() as buffer:
         ahead = ahead_of(buffer)
-        find = finder(source.name, names)
+        find = finder(source.name, names, advice)
         machine = Machine(buffer, source.name, find, most, ahead=ahead, wanted=wanted)
         value = run(machine)
         if machine.at != source.size:

@@ -17,6 +17,7 @@ ZIP = b"PK\3\4"
 # The first pickle of torch's older layout: a number of ten bytes.
 LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."
 MAPPED_BYTES = 2**25  # of a file that are mapped at a time; all may come to be in memory
+SAVE_ARRAY = "save the array with numpy.save"
 _FOREIGN = [  # first bytes of what people send by mistake, and what to tell them
     (b"version https://git-lfs", "is a git-lfs pointer, not the file itself; run `git lfs pull`"),
     (b"<", "is a web page or XML, not an array; download the file itself"),
@@ -26,11 +27,11 @@ _FOREIGN = [  # first bytes of what people send by mistake, and what to tell the
     (b"\x28\xb5\x2f\xfd", "is a zstd archive; unpack it first"),
     (b"7z\xbc\xaf", "is a 7z archive; unpack it first"),
     (b"Rar!", "is a rar archive; unpack it first"),
-    (b"\x89HDF", "is an HDF5 file; save the array with numpy.save"),
-    (b"MATLAB", "is a MATLAB file; save the array with numpy.save"),
-    (b"PAR1", "is a Parquet file; save the array with numpy.save"),
-    (b"ARROW1", "is an Arrow file; save the array with numpy.save"),
-    (b"SQLite", "is a database; save the array with numpy.save"),
+    (b"\x89HDF", "is an HDF5 file; " + SAVE_ARRAY),
+    (b"MATLAB", "is a MATLAB file; " + SAVE_ARRAY),
+    (b"PAR1", "is a Parquet file; " + SAVE_ARRAY),
+    (b"ARROW1", "is an Arrow file; " + SAVE_ARRAY),
+    (b"SQLite", "is a database; " + SAVE_ARRAY),
 ]
 
 
@@ -116,10 +117,12 @@ def foreign(
     first_bytes: bytes,
     name: str,
     expected: str = "an array file: .npy, .npz, .safetensors, .csv, .pkl or .pt",
+    advice: str = SAVE_ARRAY,
 ) -> FileError:
-    """The sentence for a file of another kind."""
+    """The sentence for a file of another kind; `advice` is for one that holds other data."""
     known = what_else(first_bytes)
-    return FileError(f"{name} {known}" if known else f"{name} is not {expected}")
+    told = f"{name} {known}" if known else f"{name} is not {expected}"
+    return FileError(told.replace(SAVE_ARRAY, advice))
 
 
 def what_else(first_bytes: bytes) -> str | None:
@@ -131,7 +134,7 @@ def what_else(first_bytes: bytes) -> str | None:
     if first_bytes[257:262] == b"ustar":
         return "is a tar archive; unpack it first"
     if start[:1] in (b"{", b"["):
-        return "is JSON text, not an array; save the array with numpy.save"
+        return "is JSON text, not an array; " + SAVE_ARRAY
     return None
 
 

@@ -101,6 +101,7 @@ def train(
         tested = open_official(
             test_config, dims, text_dim=text_dim, data=data, eval_only=True, cache=cache
         )
+        expert_clips.from_official(tested, "val")  # for what it says of them
     clips = expert_clips.from_official(opened, "train").to(device)
     taught = opened.teachers if config.get("distil_loss") else ()
     if config.get("distil_loss") and not taught:

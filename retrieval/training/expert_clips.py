@@ -41,7 +41,8 @@ class Tokens:
 
     def first_not_finite(self) -> int | None:
         """The first sequence with NaN or infinity in it; None where there is none."""
-        wrong = ~self.rows.isfinite().all(dim=1)
+        as_taken = self.rows.float() if self.rows.dtype == torch.float64 else self.rows
+        wrong = ~as_taken.isfinite().all(dim=1)
         if not wrong.any():
             return None
         row = wrong.nonzero()[0]

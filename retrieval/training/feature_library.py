@@ -10,10 +10,9 @@ import torch
 
 from retrieval.datasets.features import (
     Features,
-    read_dict,
     read_features,
+    read_sentences,
     read_text_features,
-    sentence_of,
 )
 from retrieval.datasets.official import read_list
 from retrieval.datasets.trees import expert_files, first_of, get_tree, split_lists, text_files
@@ -99,8 +98,8 @@ class FeatureLibrary:
     def captions(self, recipe: ExpertRecipe, n_captions: int) -> Callable[[str], list[list[str]]]:
         """Test clip -> its first captions, in words; none where the tree lacks them."""
         file = first_of(self.root, get_tree(recipe.dataset).captions)
-        known = read_dict(file, self._lists(recipe)["test"]) if file.is_file() else {}
-        return lambda video: [[sentence_of(each)] for each in known.get(video, ())[:n_captions]]
+        known = read_sentences(file, self._lists(recipe)["test"]) if file.is_file() else {}
+        return lambda video: [[each] for each in known.get(video, ())[:n_captions]]
 
     def _lists(self, recipe: ExpertRecipe) -> dict[str, list[str]]:
         train, val = split_lists(recipe.dataset, recipe.val)
