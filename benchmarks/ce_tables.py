@@ -23,7 +23,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from retrieval.experiments import RESULT, over_seeds, run
+from retrieval.experiments import RESULT, figures_over_seeds, run
 from retrieval.files import read_json, replacing, write_json
 from retrieval.training.expert_recipes import (
     EXPERT_RECIPES,
@@ -201,7 +201,7 @@ def collect(out: Path, names: list[str], seeds: list[int], data: Path) -> dict:
                 for spec in ("none", "qbnorm")
             },
             "outcomes": [each["t2v"]["rows"][1]["outcome"] for each in found],
-            **over_seeds(found),
+            **figures_over_seeds(found),
         }
     return {"recipes": recipes, "devices": sorted(devices)}
 

@@ -17,20 +17,16 @@ import numpy as np
 
 from retrieval.errors import GalleryError
 from retrieval.files import (
-    BUILDING,
-    JOURNAL,
-    MANIFEST,
     open_regular,
     parse_json,
-    partial_of,
     read_json,
     sha256_file,
     sync_folder,
     write_json,
-    write_manifest,
     write_npy,
 )
 from retrieval.formats import read_npy
+from retrieval.manifests import BUILDING, JOURNAL, MANIFEST, partial_of, write_manifest
 
 try:
     import fcntl

@@ -192,7 +192,9 @@ def taught(name: str, library: FeatureLibrary, out: Path) -> Taught:
     return library.taught(Path(out) / name / f"seed-{TEACHER_SEED}" / BEST, get_expert_recipe(name))
 
 
-def over_seeds(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+def figures_over_seeds(
+    found: Sequence[Mapping[str, Any]],
+) -> dict[str, dict[str, tuple[float, float]]]:
     """Mean and sample standard deviation of several seeds' metrics.
 
     Of "t2v" and "v2t", and of "t2v qbnorm" and "v2t qbnorm" where every seed has them.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files
+from retrieval import files, manifests
 from retrieval.building import Build
 from retrieval.errors import GalleryError, VideoError
 from retrieval.gallery import EncoderId, check_ids, media_folder, write_gallery
@@ -166,7 +166,7 @@ def index_videos(
         raise GalleryError(f"{folder} is not a folder of videos; check its name")
     if media_root != "." and folder.resolve() != media_folder(media_root, folder) / "clips":
         raise GalleryError(f"with media root {media_root} the videos must be in its folder clips/")
-    found = list(find_videos(folder, (out, files.partial_of(out))))
+    found = list(find_videos(folder, (out, manifests.partial_of(out))))
     if not found:
         raise GalleryError(f"{folder} holds no video files; name the folder that does")
     wanted = _match(found, folder, items)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files, formats
+from retrieval import files, formats, manifests
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, Gallery, read_emb, read_encoder_id
@@ -201,7 +201,7 @@ def write_sharing(
 def open_querybank(path: str | Path, verify: bool = False) -> Querybank:
     """Open a querybank; a damaged, unfinished or foreign one is refused in one sentence."""
     path = Path(path)
-    manifest = files.read_manifest(path, "querybank", MAKE, verify)
+    manifest = manifests.read_manifest(path, "querybank", MAKE, verify)
     encoder = read_encoder_id(manifest, path)
     if "captions_of" in manifest:
         captions = _captions_of(path, manifest)
@@ -230,7 +230,7 @@ def _captions_of(path: Path, manifest: dict[str, Any]) -> tuple[str, ...]:
     if not re.fullmatch(r"\w[\w.-]*", name) or not isinstance(n, int) or n < 1:
         raise GalleryError(f"{path}: its manifest names no captions; make it again")
     other = path.resolve().parent / name
-    listed = files.read_manifest(other, "querybank", MAKE)
+    listed = manifests.read_manifest(other, "querybank", MAKE)
     if listed["files"].get("captions.jsonl", {}).get("sha256") != about.get("sha256"):
         raise GalleryError(
             f"{path} takes the captions of {name}, which has other ones by now; make it again"
@@ -340,7 +340,7 @@ def _write_fitted(
     path: Path, arrays: dict[str, np.ndarray], on: dict[str, Any], more: dict[str, Any]
 ) -> None:
     about = {
-        "format": files.FORMAT_VERSION,
+        "format": manifests.FORMAT_VERSION,
         "fitted_on": on,
         **more,
         "sha256": {name: files.digest_array(array) for name, array in arrays.items()},

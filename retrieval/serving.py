@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files
+from retrieval import files, manifests
 from retrieval.errors import GalleryError, SettingsError
 from retrieval.folding import Folding
 from retrieval.gallery import Gallery
@@ -92,7 +92,7 @@ def fit_for_serving(
         folding = Folding(bias, gallery.video_emb.shape[1])
         about = {"dim": folding.dim, "c": folding.c, "length": folding.length}
     about |= {
-        "format": files.FORMAT_VERSION,
+        "format": manifests.FORMAT_VERSION,
         "command": command,
         "n_items": len(gallery),
         "mean": float(bias.values.mean(dtype=np.float64)),

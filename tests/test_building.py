@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from retrieval import building, files
+from retrieval import building, manifests
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 
@@ -26,7 +26,7 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path, monkeypatch, exch
     out = tmp_path / "g"
     for text in ("one", "two"):
         make(out, text)
-        manifest = files.read_manifest(out, "gallery", "make", verify=True)
+        manifest = manifests.read_manifest(out, "gallery", "make", verify=True)
         assert (manifest["text"], manifest["command"]) == (text, "make it")
         assert sorted(os.listdir(tmp_path)) == ["g"]
         assert sorted(os.listdir(out)) == ["a.txt", "manifest.json"]
@@ -38,13 +38,13 @@ def test_a_break_leaves_the_old_folder_and_the_command_that_finishes(tmp_path):
     with pytest.raises(RuntimeError), Build(out, "make two") as build:
         (build.folder / "a.txt").write_text("half")
         raise RuntimeError
-    assert files.read_manifest(out, "gallery", "make", verify=True)["text"] == "one"
+    assert manifests.read_manifest(out, "gallery", "make", verify=True)["text"] == "one"
     with pytest.raises(RuntimeError), Build(tmp_path / "h", "make h"):
         raise RuntimeError
     with pytest.raises(GalleryError, match="h is not finished; finish it with `make h`"):
-        files.read_manifest(tmp_path / "h", "gallery", "make")
+        manifests.read_manifest(tmp_path / "h", "gallery", "make")
     make(out, "two")
-    assert files.read_manifest(out, "gallery", "make")["text"] == "two"
+    assert manifests.read_manifest(out, "gallery", "make")["text"] == "two"
 
 
 def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path):
@@ -55,7 +55,7 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path):
     assert os.listdir(tmp_path) == ["films"]
     (tmp_path / "empty").mkdir()
     make(tmp_path / "empty", "one")
-    assert files.read_manifest(tmp_path / "empty", "gallery", "make")["text"] == "one"
+    assert manifests.read_manifest(tmp_path / "empty", "gallery", "make")["text"] == "one"
 
 
 def test_shards_survive_a_break_and_a_damaged_one_is_left_out(tmp_path):
@@ -138,7 +138,7 @@ def test_kills_at_random_moments_leave_one_whole_generation(tmp_path):
             process.kill()
             process.wait()
         process.stdout.close()
-        manifest = files.read_manifest(out, "gallery", "make", verify=True)
+        manifest = manifests.read_manifest(out, "gallery", "make", verify=True)
         assert manifest["n"] >= first > last
         texts = {(out / name).read_text() for name in ("a", "b", "c")}
         assert texts == {str(manifest["n"]) * 50}, "two generations are mixed"

@@ -144,7 +144,7 @@ def test_seeds_are_put_together_as_mean_and_deviation():
         }
         for r in (1.0, 2.0, 3.0)
     ]
-    assert experiments.over_seeds(rows) == {
+    assert experiments.figures_over_seeds(rows) == {
         "t2v": {"R@1": (2.0, 1.0)},
         "t2v qbnorm": {"R@1": (3.0, 1.0)},
         "v2t": {"R@1": (4.0, 2.0)},

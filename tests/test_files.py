@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from retrieval import files
+from retrieval import files, manifests
 from retrieval.errors import GalleryError
 
 # ---- text
@@ -137,8 +137,8 @@ def test_every_single_damaged_byte_is_told(tmp_path):
     folder.mkdir()
     files.write_npy(folder / "a.npy", np.ones((2, 2), np.float32))
     (folder / "b.txt").write_text("words")
-    files.write_manifest(folder, "gallery", {"dim": 2})
-    assert files.read_manifest(folder, "gallery", "make", verify=True)["dim"] == 2
+    manifests.write_manifest(folder, "gallery", {"dim": 2})
+    assert manifests.read_manifest(folder, "gallery", "make", verify=True)["dim"] == 2
     for name in ("a.npy", "b.txt", "manifest.json"):
         whole = (folder / name).read_bytes()
         for place in range(0, len(whole), 7):
@@ -146,37 +146,37 @@ def test_every_single_damaged_byte_is_told(tmp_path):
             damaged[place] ^= 0x10
             (folder / name).write_bytes(damaged)
             with pytest.raises(GalleryError):
-                files.read_manifest(folder, "gallery", "make", verify=True)
+                manifests.read_manifest(folder, "gallery", "make", verify=True)
         (folder / name).write_bytes(whole)
-    files.read_manifest(folder, "gallery", "make", verify=True)
+    manifests.read_manifest(folder, "gallery", "make", verify=True)
 
 
 def test_missing_and_short_files_are_told_without_hashing(tmp_path):
     (tmp_path / "a.txt").write_text("words")
-    files.write_manifest(tmp_path, "gallery", {})
+    manifests.write_manifest(tmp_path, "gallery", {})
     (tmp_path / "a.txt").write_text("word")
     with pytest.raises(GalleryError, match="a.txt is damaged: 4 bytes, expected 5"):
-        files.read_manifest(tmp_path, "gallery", "make")
+        manifests.read_manifest(tmp_path, "gallery", "make")
     (tmp_path / "a.txt").unlink()
     with pytest.raises(GalleryError, match="a.txt is missing"):
-        files.read_manifest(tmp_path, "gallery", "make")
+        manifests.read_manifest(tmp_path, "gallery", "make")
 
 
 def test_another_kind_and_another_format_are_refused(tmp_path):
-    files.write_manifest(tmp_path, "querybank", {})
+    manifests.write_manifest(tmp_path, "querybank", {})
     with pytest.raises(GalleryError, match="is not a gallery \\(it says 'querybank'\\)"):
-        files.read_manifest(tmp_path, "gallery", "make")
+        manifests.read_manifest(tmp_path, "gallery", "make")
     manifest = files.read_json(tmp_path / "manifest.json") | {"format": 99}
     files.write_json(tmp_path / "manifest.json", manifest)
     with pytest.raises(GalleryError, match="format 99"):
-        files.read_manifest(tmp_path, "querybank", "make")
+        manifests.read_manifest(tmp_path, "querybank", "make")
 
 
 def test_a_folder_without_a_manifest_is_told_with_the_command(tmp_path):
     with pytest.raises(GalleryError, match="there is no gallery .*`make it`"):
-        files.read_manifest(tmp_path / "none", "gallery", "make it")
+        manifests.read_manifest(tmp_path / "none", "gallery", "make it")
     with pytest.raises(GalleryError, match="has no manifest.json"):
-        files.read_manifest(tmp_path, "gallery", "make it")
+        manifests.read_manifest(tmp_path, "gallery", "make it")
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):

@@ -26,6 +26,7 @@ FLOORS = {
     "retrieval.published": 0,
     "retrieval.files": 1,
     "retrieval.formats": 1,
+    "retrieval.manifests": 1,
     "retrieval.spaces": 1,
     "retrieval.building": 1,
     "retrieval.video": 1,

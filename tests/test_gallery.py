@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from retrieval import files, gallery
+from retrieval import files, gallery, manifests
 from retrieval.building import Build
 from retrieval.errors import GalleryError
 from retrieval.gallery import EncoderId, open_gallery, write_gallery
@@ -22,7 +22,7 @@ def rewrite(path, **changed):
     manifest = files.read_json(path / "manifest.json")
     kind = manifest.pop("kind")
     about = {k: v for k, v in manifest.items() if k not in ("format", "files", "checksum")}
-    files.write_manifest(path, kind, about | changed)
+    manifests.write_manifest(path, kind, about | changed)
 
 
 def test_a_gallery_comes_back_as_it_was_written(tmp_path):

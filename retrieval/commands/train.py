@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _train_experts(args: argparse.Namespace) -> int:
     """Train a network on expert features once for every seed, and print mean (std)."""
-    from retrieval.experiments import over_seeds
+    from retrieval.experiments import figures_over_seeds
     from retrieval.official.configs import is_config
     from retrieval.reports.tables import over_seeds_lines
     from retrieval.training.memory import keep_freed_memory
@@ -154,7 +154,7 @@ def _train_experts(args: argparse.Namespace) -> int:
     t2v, v2t = found[0]["t2v"], found[0]["v2t"]
     # Of sounds "t2a", as the papers' tables have it; a run made before it was told is of videos.
     letter = t2v.get("medium", "video")[0]
-    rows = {task.replace("v", letter, 1): row for task, row in over_seeds(found).items()}
+    rows = {task.replace("v", letter, 1): row for task, row in figures_over_seeds(found).items()}
     several = "s" * (len(seeds) > 1)
     print(
         f"{args.recipe}, {len(seeds)} seed{several}, {found[0]['n_parameters']:,} parameters: "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval import files, formats
+from retrieval import files, formats, manifests
 from retrieval.errors import GalleryError
 from retrieval.gallery.encoder_id import EncoderId, read_encoder_id
 from retrieval.gallery.items import MAKE, Gallery, Item, Queries, check_ids
@@ -28,7 +28,7 @@ def open_gallery(path: str | Path, verify: bool = False) -> Gallery:
         GalleryError: anything is missing, damaged or not as the manifest says.
     """
     path = Path(path)
-    manifest = files.read_manifest(path, "gallery", MAKE, verify)
+    manifest = manifests.read_manifest(path, "gallery", MAKE, verify)
     encoder = read_encoder_id(manifest, path)
     emb = read_emb(path, "video_emb.npy", manifest, encoder)
     rows = _read_rows(path, "items.jsonl", manifest)
@@ -73,7 +73,7 @@ def _shown(
 
 def _opened(path: Path) -> Gallery:
     """A gallery that several may show, opened once."""
-    manifest = path / files.MANIFEST
+    manifest = path / manifests.MANIFEST
     return _opened_at(path, manifest.stat().st_mtime_ns if manifest.is_file() else 0)
 
 

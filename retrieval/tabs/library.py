@@ -18,8 +18,8 @@ from retrieval.answers import Settings
 from retrieval.encoders import get_encoder
 from retrieval.engine import Engine, bank_beside
 from retrieval.errors import GalleryError, RetrievalError
-from retrieval.files import read_manifest
 from retrieval.gallery import MAKE, Gallery, Item, open_gallery
+from retrieval.manifests import read_manifest
 from retrieval.querybank import MAKE as MAKE_BANK
 from retrieval.querybank import Querybank, open_querybank
 from retrieval.tabs import links, models

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.answers import expert_title
-from retrieval.files import MANIFEST, read_json
+from retrieval.files import read_json
 from retrieval.gallery import FILM_LIBRARY
+from retrieval.manifests import MANIFEST
 
 FILMS = "assets:animations"  # where the manifests of the film library say its media are
 # Encoders of the film library, in the order of the menu: name -> what the papers call them.
