@@ -17,11 +17,12 @@ from starlette.middleware import Middleware
 
 from retrieval.errors import RetrievalError
 from retrieval.gallery import FILM_LIBRARY
-from retrieval.tabs import about, compare, hubness, matrices, queries, results
+from retrieval.tabs import about, compare, hubness, matrices, queries, results, upload
 from retrieval.tabs.api import publish
 from retrieval.tabs.assets import Assets
 from retrieval.tabs.downloads import download_route
 from retrieval.tabs.guard import Guard
+from retrieval.tabs.kept_clips import Clips, clips_route
 from retrieval.tabs.kept_reports import Reports, reports_route
 from retrieval.tabs.library import Library
 from retrieval.tabs.media import media_route
@@ -42,6 +43,7 @@ def build_page(library: Library) -> gr.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     reports = Reports(Uploads.open())  # before Gradio asks where uploads go
+    library.clips = Clips(reports.uploads)
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(300, 3600)
     ) as page:
@@ -55,6 +57,8 @@ def build_page(library: Library) -> gr.Blocks:
                 queries.build(context)
             with gr.Tab("Hubness", id="hubness") as tabs["hubness"]:
                 hubness.build(context)
+            with gr.Tab("Upload", id="upload") as tabs["upload"]:
+                upload.build(context, library.clips, tabs["upload"])
             with gr.Tab("Matrices", id="matrices") as tabs["matrices"]:
                 matrices.build(context, reports, tabs["matrices"])
         compare.wire(context, parts, page, tabs)
@@ -98,6 +102,7 @@ def launch(page: gr.Blocks, library: Library, **server) -> tuple:
         media_route(list(library.names), library.gallery),
         results.results_route(),
         reports_route(page.reports),
+        clips_route(library.clips),
         download_route(library),
     ]
     # In the head, not as css=: Gradio rewrites that and drops container queries. Every visitor gets

@@ -128,6 +128,14 @@
     ask("?" + target, "push");
   }
 
+  /** Let a visitor's own clip join what the page shows; "" lets it leave. */
+  function join(clip) {
+    const wanted = new URLSearchParams(location.search);
+    if (clip) wanted.set("clip", clip);
+    else wanted.delete("clip");
+    ask("?" + wanted, "push");
+  }
+
   // ---- the menu of models ------------------------------------------------------------------------
 
   const menu = () => document.querySelector("[data-menu]");
@@ -326,5 +334,5 @@
     action();
   });
 
-  window.hublens = { connect: (trigger) => (send = trigger), follow, keep, open: openLink, answers: 0 };
+  window.hublens = { connect: (trigger) => (send = trigger), follow, keep, join, open: openLink, answers: 0 };
 })();

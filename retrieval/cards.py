@@ -13,7 +13,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from retrieval.answers import Ranking, Result, SearchResult
-from retrieval.gallery import Item
+from retrieval.gallery import OWN, Item
 
 BAR_FLOOR = 6  # percent of the bar that the last card of a column keeps
 
@@ -186,8 +186,8 @@ def column_html(
     is_right = ranking is result.rankings[1]
     rows = []
     for place, card in enumerate(shown):
-        if place == result.settings.top:  # the ground truth, appended with its true rank
-            skipped = int(card.rank) - place - 1
+        if place >= result.settings.top:  # appended with their true ranks: the truth, one's own
+            skipped = int(card.rank) - int(shown[place - 1].rank) - 1
             if skipped > 0:
                 rows.append(f'<li class="hl-gap">⋮ {skipped:,} not shown</li>')
         width = 100 if not span else BAR_FLOOR + (100 - BAR_FLOOR) * (card.score - low) / span
@@ -209,10 +209,17 @@ def card_name(card: Result, is_right: bool, blind: bool = False) -> str:
     parts = [f"rank {rank_text(card.rank)}", card.id]
     if card.is_ground_truth:
         parts.append("ground truth")
+    if is_own(card):
+        parts.append("yours")
     if card.is_hub:
         parts.append(f"hub, best match for {card.k_occurrence:,} bank captions")
     parts += [move_words(before, after), f"similarity {card.score:.2f}"]
     return ", ".join(parts)
+
+
+def is_own(card: Result) -> bool:
+    """Whether a video is the visitor's own."""
+    return card.extras.get(OWN) is True
 
 
 def card_html(
@@ -222,6 +229,8 @@ def card_html(
     facts = [f'<span class="hl-id">{escape(card.id)}</span>']
     if card.is_ground_truth and not blind:
         facts.append('<span class="hl-badge hl-badge-truth">✓ ground truth</span>')
+    if is_own(card):
+        facts.append('<span class="hl-badge hl-badge-own">yours</span>')
     if card.is_hub and not blind:
         facts.append(
             f'<span class="hl-badge hl-badge-hub" title="Best match for {card.k_occurrence:,} '

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import pickle
+import shutil
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +83,14 @@ def _runs(process: int) -> bool:
     except OSError:  # somebody else's
         return True
     return True
+
+
+def link_or_copy(path: Path, copy: Path) -> None:
+    """A second name for the same bytes where the file system can, else a copy."""
+    try:
+        os.link(path, copy)
+    except OSError:
+        shutil.copyfile(path, copy)
 
 
 def write_npy(path: Path, array: np.ndarray) -> None:

@@ -300,18 +300,10 @@ def _prepare(
     clip = build.folder / "media" / f"{stem}{suffix}"
     clip.unlink(missing_ok=True)
     if info.browser_playable:
-        _link_or_copy(path.resolve(), clip)
+        files.link_or_copy(path.resolve(), clip)
     else:
         video.playable_copy(path, clip)
     return watched, facts | {"clip": f"media/{clip.name}"}
-
-
-def _link_or_copy(path: Path, copy: Path) -> None:
-    """A second name for the same bytes where the file system can, else a copy."""
-    try:
-        os.link(path, copy)
-    except OSError:
-        shutil.copyfile(path, copy)
 
 
 def _sweep_media(folder: Path, rows: list[dict[str, Any]]) -> None:

@@ -175,8 +175,9 @@ def features_of(
         found["motion.flow.0"] = motion.statistics(grey[::2], grey[1::2])[None]
         found["scene.layout.0"] = layout.statistics(np.rint(small[::2]).astype(np.uint8))[None]
     if "rgb.clip.0" in names:
+        encoder = _looking(say).encoder
         say("Looking at frames")
-        found["rgb.clip.0"] = _looking().encoder.encode_videos([shown])
+        found["rgb.clip.0"] = encoder.encode_videos([shown])
     if {"audio", "speech"} & set(names):
         say("Listening")
         if not hearing.is_silent(film.track):
@@ -184,8 +185,9 @@ def features_of(
         heard = signals.signals(film.track, films.RATE)
         found["speech"] = _vectors("speech", [w for name in heard for w in signals.WORDS[name]])
     if "ocr" in names:
-        say("Reading words, which takes a while the first time")
-        found["ocr"] = _vectors("ocr", _looking().reader.read(shown[1::2]))
+        reader = _looking(say).reader
+        say("Reading words")
+        found["ocr"] = _vectors("ocr", reader.read(shown[1::2]))
     return {name: found[name].astype(np.float16) for name in names if len(found.get(name, ()))}
 
 
@@ -220,9 +222,11 @@ def _words() -> Any:
 _loading = threading.Lock()
 
 
-def _looking() -> Any:
+def _looking(say: Say = lambda _: None) -> Any:
     """Encoder and reader of the film library, made once: the reader draws every word it knows."""
     with _loading:
+        if not _made.cache_info().currsize:
+            say("Getting ready to look and read, which takes a while the first time")
         return _made()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from retrieval.evaluation import evaluate_matrices
 from retrieval.normalisers import title_of
-from retrieval.tabs import kept_reports
+from retrieval.tabs import kept, kept_reports
 from retrieval.tabs.matrices import FIRST_CHOICE
 from retrieval.tabs.matrix_report import ORDERS, PAGE
 from tests.page import axe_findings, chromium_or_skip, film_library, served
@@ -233,7 +233,7 @@ def test_a_report_that_is_gone_says_so(new_page, url, brought, monkeypatch):
     link = page.get_attribute("#matrix-report a:has-text('JSON')", "href")
     assert httpx.get(url + link).status_code == 200
     assert httpx.get(url + "download/matrices/none-such.json").status_code == 404
-    monkeypatch.setattr(kept_reports, "KEPT_S", 0.0)
+    monkeypatch.setattr(kept, "KEPT_S", 0.0)
     page.click("#matrix-kind label:has-text('helped')")
     page.wait_for_selector(".toast-wrap :text('This report was deleted')")
     assert httpx.get(url + link).status_code == 404

@@ -49,6 +49,7 @@ FLOORS = {
     "retrieval.live": 4,
     "retrieval.featured": 4,
     "retrieval.watching": 4,
+    "retrieval.arrival": 4,
     "retrieval.gallery": 4,
     "retrieval.indexing": 4,
     "retrieval.querybank": 4,

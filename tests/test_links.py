@@ -58,7 +58,7 @@ def test_an_empty_address_is_the_first_gallery_with_its_first_bank():
         ("?right=" + "x" * 5000, "right", "qbnorm", "unknown normaliser"),
         ("?gallery=moon", "gallery", "films", "known: films, bare"),
         ("?bank=moon", "bank", "films-bank", "films-bank"),
-        ("?tab=upload", "tab", "compare", "tab=upload"),
+        ("?tab=uploads", "tab", "compare", "tab=uploads"),
         ("?bank_size=none", "bank_size", None, "bank_size=none"),
         ("?blind=yes", "blind", False, "blind=yes"),
         ("?q=" + "x" * 301, "q", "", "301 characters"),

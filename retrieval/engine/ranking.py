@@ -119,6 +119,11 @@ class Engine:
         """Whether typed queries can be asked, now or once the encoder is loaded."""
         return self.asker.has_encoder
 
+    @property
+    def joined(self) -> dict[str, Item]:
+        """What `with_items` added, by id."""
+        return {item.id: item for item in self.gallery.items[len(self.gallery) - self.n_joined :]}
+
     def item(self, video_id: str) -> Item:
         """The gallery item of this id.
 

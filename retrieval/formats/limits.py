@@ -39,6 +39,23 @@ VISITORS = Limits(  # of a public page
 )
 
 
+@dataclass(frozen=True)
+class VideoLimits:
+    """What a visitor's video may hold, and what it may cost to open it."""
+
+    file_bytes: int = 100 * 2**20
+    used_s: float = 60.0  # seconds from its start; what follows is left out
+    pixels: int = 3840 * 2160  # of one picture
+    pictures: int = 20_000
+    ratio: float = 16.0  # of the longer side to the shorter
+    step_s: float = 10.0  # for one thing that is asked of it; five are: frames, sound, a copy, ...
+    memory_bytes: int = 1_500_000_000  # address space of the process that decodes
+    name: int = 60  # characters of its name that are shown
+
+
+VIDEOS = VideoLimits()
+
+
 def check_limit(name: str, what: str, found: int, limit: int) -> None:
     """Refuse what is over its limit, naming both."""
     if found > limit:

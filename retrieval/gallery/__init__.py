@@ -11,7 +11,7 @@ embedded when somebody needs them.
 """
 
 from retrieval.gallery.encoder_id import EXTERNAL, EncoderId, read_encoder_id
-from retrieval.gallery.items import MAKE, Gallery, Item, Queries, check_ids
+from retrieval.gallery.items import MAKE, OWN, Gallery, Item, Queries, check_ids
 from retrieval.gallery.media import FILM_LIBRARY, media_folder
 from retrieval.gallery.reading import open_gallery, read_emb
 from retrieval.gallery.writing import write_gallery, write_showing
@@ -20,6 +20,7 @@ __all__ = [
     "EXTERNAL",
     "FILM_LIBRARY",
     "MAKE",
+    "OWN",
     "EncoderId",
     "Gallery",
     "Item",

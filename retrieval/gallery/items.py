@@ -14,6 +14,7 @@ from retrieval.live import Live, rows_of
 from retrieval.spaces import Space
 
 MAKE = "python -m retrieval index VIDEOS_DIR --out GALLERY"
+OWN = "uploaded"  # in an item's extras: a visitor's own, which joined for that visitor alone
 SHOWN = ("items.jsonl", "queries.jsonl")  # what a gallery may take from another
 
 

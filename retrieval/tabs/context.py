@@ -109,7 +109,7 @@ class Context:
         )
 
     def engine(self, view: View) -> Engine:
-        return self.library.engine(view.gallery, view.bank)
+        return self.library.engine(view.gallery, view.bank, view.clip)
 
     def parse(self, search: str) -> tuple[View, list[str]]:
         """Link -> view; see links.parse."""
@@ -198,7 +198,7 @@ def settings_of(view: View) -> Settings:
 
 def scene_of(view: View) -> View:
     """What tabs other than Compare depend on."""
-    return replace(view, q="", query_id="", strength=1.0, n=View.n, blind=False)
+    return replace(view, q="", query_id="", strength=1.0, n=View.n, blind=False, clip="")
 
 
 def guarded(handler: Callable, n_outputs: int) -> Callable:

@@ -19,8 +19,8 @@ from retrieval.export import poster_uris, to_csv, to_html, to_json
 from retrieval.tabs import links
 from retrieval.tabs.context import log_unexpected, sentence, settings_of
 from retrieval.tabs.library import Library
-from retrieval.tabs.media import media_url
 from retrieval.tabs.models import is_heard
+from retrieval.tabs.pieces import page_media
 
 CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
@@ -52,19 +52,18 @@ def _make(library: Library, kind: str, request: Request) -> tuple[str, str]:
     view, problems = links.parse(dict(request.query_params), library.names)
     if problems:  # a file must not quietly hold another view than its address says
         raise QueryError(problems[0])
-    result = library.engine(view.gallery, view.bank).rank(
-        view.q or None, query_id=view.query_id or None, settings=settings_of(view)
-    )
+    engine = library.engine(view.gallery, view.bank, view.clip)
+    result = engine.rank(view.q or None, query_id=view.query_id or None, settings=settings_of(view))
     make: dict[str, Callable[[SearchResult], str]] = {"csv": to_csv, "json": to_json}
     if kind == "html":
-        items = library.items(view.gallery)
-        page = str(request.base_url)
+        items = {item.id: item for item in engine.gallery.items}
+        page, media = str(request.base_url), page_media(library, view)
         return (
             to_html(
                 result,
                 items,
                 posters=poster_uris(items),
-                clip=lambda item_id: page + media_url(view.gallery, "clip", item_id),
+                clip=lambda item_id: page + (media.clip(item_id) or ""),
                 address=f"{page}{links.build(view)}",
                 heard=is_heard(library.manifests[view.gallery]),
             ),

@@ -70,7 +70,8 @@ class Handlers:
         shown = self._view_of(bridge)
 
         def view() -> View:
-            asked = replace(self.context.read(shown.gallery, *settings), q=clean_query(text))
+            asked = self.context.read(shown.gallery, *settings)
+            asked = replace(asked, q=clean_query(text), clip=shown.clip)
             if shown.query_id and self.library.is_open(shown.gallery):
                 stored = self.library.stored_text(asked.gallery, shown.query_id)
                 if stored == asked.q:  # the box still holds the stored query's words
@@ -87,7 +88,7 @@ class Handlers:
         def view() -> View:
             shown = self._view_of(bridge)
             asked = self.context.read(shown.gallery, *settings)
-            return replace(asked, q=shown.q, query_id=shown.query_id, tab=shown.tab)
+            return replace(asked, **_kept_of(shown))
 
         ranked = self._answer(view, bridge, _kept_history(bridge), beta_moved)
         return in_turn(ranked, BRIDGE, bridge)
@@ -126,7 +127,7 @@ class Handlers:
         except RetrievalError as error:
             gr.Warning(sentence(error))
             view = shown
-        view = replace(view, q=shown.q, query_id=shown.query_id, tab=shown.tab)
+        view = replace(view, **_kept_of(shown))
         return in_turn(self._open(links.build(view), bridge, _kept_history(bridge)), BRIDGE, bridge)
 
     def apply(self, bridge, event: gr.EventData) -> list:
@@ -176,7 +177,7 @@ class Handlers:
         bridge = {**bridge, "why": ""} if isinstance(bridge, dict) else {}
         unchanged = [gr.skip()] * (self.n_everything - self.n_ranked)
         try:
-            waiting = self.library.waiting(view.gallery)
+            waiting = self.library.waiting(view.gallery, typed=bool(view.clip))
             if waiting is not None:
                 return [*self._come_again(view, waiting, bridge, history), *unchanged]
             view = self._usable(view, problems)
@@ -201,6 +202,7 @@ class Handlers:
                     "queries."
                 )
             view = replace(view, query_id="", q=words or "")
+        view = self._with_clip(view, problems)
         engine = self.context.engine(view)
         try:
             settings_of(view).validated(len(engine.gallery), engine.n_bank or None)
@@ -217,6 +219,17 @@ class Handlers:
             view = replace(view, query_id=(library.examples(view.gallery, view.bank) or [""])[0])
         return view
 
+    def _with_clip(self, view: View, problems: list[str]) -> View:
+        """A view without the visitor's clip where that cannot be ranked, which `problems` tells."""
+        try:
+            self.context.engine(view)
+        except RetrievalError as error:
+            if not view.clip:
+                raise
+            problems.append(f"{sentence(error)}. It is left out here.")
+            view = replace(view, clip="")
+        return view
+
     def _answer(self, make_view, bridge, history: str, beta_moved: bool = False) -> list:
         """Rank and show; a refusal is a toast, and the old results stay.
 
@@ -230,11 +243,15 @@ class Handlers:
         view = None
         try:
             view = make_view()
-            waiting = self.library.waiting(view.gallery, typed=bool(view.q))
+            waiting = self.library.waiting(view.gallery, typed=bool(view.q or view.clip))
             if waiting is not None:
                 return self._come_again(view, waiting, bridge, history)
             if not view.q and not view.query_id:
                 return self._nothing_asked(view, history)
+            problems: list[str] = []
+            view = self._with_clip(view, problems)
+            for problem in problems:
+                gr.Warning(problem)
             result = self.context.engine(view).rank(
                 view.q or None, query_id=view.query_id or None, settings=settings_of(view)
             )
@@ -330,7 +347,7 @@ class Handlers:
         return explanation_html(answer, engine.rank(settings=settings, **asked))
 
     def _results_html(self, view: View, result: SearchResult) -> str:
-        media = page_media(self.library, view.gallery)
+        media = page_media(self.library, view)
         columns = columns_html(result, self.library.items(view.gallery), media, view.blind)
         return f"{tools_html(self.library, view)}{columns}{settings_line(result)}"
 
@@ -415,6 +432,11 @@ def in_turn(outputs: list, at: int, bridge, asked: dict | None = None) -> list:
     kept = {name: number for name, number in numbers.items() if type(number) is int}
     rest = {name: value for name, value in told.items() if name not in numbers}
     return [*outputs[:at], {**rest, **kept}, *outputs[at + 1 :]]
+
+
+def _kept_of(shown: View) -> dict[str, str]:
+    """What no setting is: it stays when one is changed."""
+    return {name: getattr(shown, name) for name in ("q", "query_id", "tab", "clip")}
 
 
 def _kept_history(bridge) -> str:

@@ -23,6 +23,7 @@ from retrieval.manifests import read_manifest
 from retrieval.querybank import MAKE as MAKE_BANK
 from retrieval.querybank import Querybank, open_querybank
 from retrieval.tabs import links, models
+from retrieval.tabs.kept_clips import Clips
 from retrieval.tabs.links import View
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Library:
         self._engines: dict[tuple[str, str], Engine] = {}
         self._examples: dict[tuple[str, str], list[str]] = {}
         self._lock = threading.Lock()
+        self.clips: Clips | None = None  # of visitors, where a page takes some
 
     @classmethod
     def open(
@@ -345,12 +347,26 @@ class Library:
             return Waiting(what, slot.waited_s, "Example queries already work.")
         return None
 
-    def engine(self, gallery: str, bank: str = "") -> Engine:
+    def engine(self, gallery: str, bank: str = "", clip: str = "") -> Engine:
         """The engine of a gallery and a querybank, built at its first use.
+
+        Args:
+            gallery: its name.
+            bank: "" for the first that fits.
+            clip: name of a visitor's own clip, which is ranked with the others; "" for none.
 
         Raises:
             GalleryError: no such gallery, or no such querybank for it.
+            RetrievalError: the clip is gone, or this gallery's model cannot compare it.
         """
+        engine = self._engine(gallery, bank)
+        if not clip:
+            return engine
+        if self.clips is None:
+            raise GalleryError("clips of your own cannot be uploaded here")
+        return self.clips.engine(engine, clip)
+
+    def _engine(self, gallery: str, bank: str) -> Engine:
         if gallery not in self.names:
             raise GalleryError(
                 f"unknown gallery {links.short(gallery)!r}; available: {', '.join(self.names)}"

@@ -9,6 +9,7 @@ never ends in an error page.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
@@ -16,11 +17,12 @@ from urllib.parse import parse_qsl, urlencode
 from retrieval.answers import MAX_BETA, MAX_QUERY, MAX_TOP, searchable
 from retrieval.errors import SettingsError
 
-TABS = ("compare", "queries", "hubness", "matrices")
+TABS = ("compare", "queries", "hubness", "upload", "matrices")
 BETA_RANGE = (0.001, MAX_BETA)  # per unit of similarity
 MAX_K = 100
 MAX_BANK = 100_000_000
 LEFT, RIGHT = "none", "qbnorm"
+NAME = re.compile(r"[A-Za-z0-9_-]{24}")  # as `kept.Kept` gives them
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class View:
     strength: float = 1.0  # 0 raw .. 1 normalised
     tab: str = TABS[0]
     blind: bool = False  # hide which column is which
+    clip: str = ""  # name under which a visitor's own clip is kept; it is ranked with the others
 
 
 def parse(
@@ -75,6 +78,7 @@ def parse(
         strength=reader.number("strength", 0.0, 1.0, default=1.0),
         tab=reader.choice("tab", TABS, TABS[0]),
         blind=reader.choice("blind", ("0", "1"), "0") == "1",
+        clip=reader.name("clip"),
     )
     if view.q and view.query_id:
         view = replace(view, q="")
@@ -93,7 +97,7 @@ def build(view: View) -> str:
         params["query_id"] = view.query_id
     elif view.q:
         params["q"] = view.q
-    for name in ("gallery", "bank", "left", "right", "k", "bank_size", "n", "tab"):
+    for name in ("gallery", "bank", "left", "right", "k", "bank_size", "n", "tab", "clip"):
         value = getattr(view, name)
         if value not in (getattr(default, name), None):
             params[name] = str(value)
@@ -128,6 +132,14 @@ class _Reader:
             )
             return ""
         return text
+
+    def name(self, name: str) -> str:
+        """Of something that is kept for a visitor; whether it is there, its keeper knows."""
+        raw = self._raw(name)
+        if raw and not NAME.fullmatch(raw):
+            self._fell_back(name, raw, "no clip is called so")
+            return ""
+        return raw
 
     def choice(self, name: str, known: Sequence[str], default: str) -> str:
         raw = self._raw(name)

@@ -18,7 +18,8 @@ from retrieval.matrices import MOST_NORMALISERS, TIMEOUT_S, Cancelled, MatrixRep
 from retrieval.normalisers import NORMALISERS, title_of
 from retrieval.tabs.charts import heading, html, plot
 from retrieval.tabs.context import Context, guarded, log_unexpected, sentence
-from retrieval.tabs.kept_reports import KEPT_S, Reports
+from retrieval.tabs.kept import KEPT_S
+from retrieval.tabs.kept_reports import Reports
 from retrieval.tabs.matrix_report import (
     KINDS,
     ORDERS,

@@ -11,6 +11,7 @@ from retrieval.answers import SearchResult
 from retrieval.cards import Media
 from retrieval.engine import normaliser_of
 from retrieval.tabs import links, models
+from retrieval.tabs.kept_clips import clip_url
 from retrieval.tabs.library import Library, Waiting
 from retrieval.tabs.links import View
 from retrieval.tabs.media import media_url
@@ -59,24 +60,27 @@ def _address(view: View, query_id: str) -> str:
     return links.build(View(query_id=query_id, gallery=view.gallery, bank=view.bank))
 
 
-def page_media(library: Library, gallery: str) -> Media:
-    """Addresses of a gallery's posters and clips on the page."""
-    items = library.items(gallery)
-    home, at_home = library.media_home(gallery)
+def page_media(library: Library, view: View) -> Media:
+    """Addresses of a gallery's posters and clips, and of the visitor's own, on the page."""
+    items = library.items(view.gallery)
+    home, at_home = library.media_home(view.gallery)
+    own = library.engine(view.gallery, view.bank, view.clip).joined
 
     def address(kind: str):
         def of(item_id: str) -> str | None:
-            item = items.get(item_id)
-            path = getattr(item, kind, None)
+            mine = own.get(item_id)
+            path = getattr(mine or items.get(item_id), kind, None)
             if path is None:
                 return None
+            if mine is not None:
+                return clip_url(view.clip, kind)
             # The same file has one address, whichever model found it: browsers keep it.
             shared = getattr(at_home.get(item_id), kind, None) == path
-            return media_url(home if shared else gallery, kind, item_id)
+            return media_url(home if shared else view.gallery, kind, item_id)
 
         return of
 
-    heard = models.is_heard(library.manifests[gallery])
+    heard = models.is_heard(library.manifests[view.gallery])
     return Media(poster=address("poster"), clip=address("clip"), heard=heard)
 
 
