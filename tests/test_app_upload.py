@@ -115,6 +115,7 @@ def test_a_clip_of_the_library_is_ranked_beside_its_twin_by_every_model(visit, b
     assert "sound, motion, frames, scene" in about and "Captions of the querybank" in about
     assert "trained on small drawn films" in about
     type_query(page, item.caption + " .")
+    wait_results(page, "q=a")
     for name in ("animations", *EXPERTS):
         page.select_option("[data-menu]", name)
         page.wait_for_function(
