@@ -23,6 +23,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from retrieval.datasets.trees import medium_of
 from retrieval.experiments import RESULT, figures_over_seeds, run
 from retrieval.files import read_json, replacing, write_json
 from retrieval.training.expert_recipes import (
@@ -43,7 +44,6 @@ TASKS = {
     "v2t qbnorm": "video to text, QB-Norm",
 }
 HEADING = "Networks on expert features, the film library"  # of docs/results.md
-HEARD = ("animations-audio",)  # ranks sounds
 
 _library: FeatureLibrary  # of a worker
 
@@ -206,6 +206,11 @@ def collect(out: Path, names: list[str], seeds: list[int], data: Path) -> dict:
     return {"recipes": recipes, "devices": sorted(devices)}
 
 
+def _medium(name: str) -> str:
+    """What a recipe's network searches, "video" or "audio"."""
+    return medium_of(get_expert_recipe(name).experts)
+
+
 def _skewness(measured: dict) -> float:
     """Of the largest k, which is 10 in a gallery of that size."""
     return measured[max(measured, key=int)]["k_skewness"]
@@ -226,7 +231,7 @@ def tables(results: dict) -> str:
             ends = [f"{row['n_parameters']:,}", f"`train {name}`"]
             for task, told in TASKS.items():
                 cells = [_cell(row[task][column]) for column in COLUMNS]
-                told = told.replace("video", "audio") if name in HEARD else told
+                told = told.replace("video", _medium(name))
                 lines.append("| " + " | ".join([label, told, *cells, *ends]) + " |")
                 ends = ["", ""]
         lines += [
@@ -264,7 +269,7 @@ def measured_rows(results: dict) -> str:
             row = results["recipes"].get(name)
             for task in TASKS if row else ():
                 direction, _, spec = task.partition(" ")
-                direction = direction.replace("v", "a") if name in HEARD else direction
+                direction = direction.replace("v", _medium(name)[0])
                 pairs = [row[task][column] for column in COLUMNS]
                 writer.writerow(
                     [f"{HEADING}: {title}", label, "QB-Norm" if spec else "", "film library"]

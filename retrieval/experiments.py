@@ -197,6 +197,8 @@ def figures_over_seeds(
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """Mean and sample standard deviation of several seeds' metrics.
 
+    The released code divides by n - 1 too, but by n for Geom alone; here all columns are alike.
+
     Of "t2v" and "v2t", and of "t2v qbnorm" and "v2t qbnorm" where every seed has them.
     """
     picked = {

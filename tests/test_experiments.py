@@ -326,7 +326,9 @@ def test_a_run_is_evaluated_again_by_its_recipe(tmp_path, library, capsys):
         (["--data", "DATA", "--seeds", "a"], "--seeds takes whole numbers"),
         (["--data", "DATA", "--device", "cuda:9"], "there is no device 'cuda:9' here"),
         (["--data", "DATA", "--device", "9"], "there is no device 'cuda:9' here"),
-        (["--data", "DATA", "--minutes", "3"], "--minutes is not for networks on expert"),
+        (["--data", "DATA", "--minutes", "3"], "--minutes is for animations-clip; leave it"),
+        (["--data", "DATA", "--custom-args", "a@1"], "--custom-args is for configs; leave it"),
+        (["--data", "DATA", "--seeds", "1,1"], "--seeds names a seed twice: 1,1"),
         (["--data", "nowhere"], "train_list_full.txt is not there"),
     ],
 )

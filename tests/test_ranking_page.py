@@ -374,8 +374,8 @@ def test_a_page_that_cannot_be_written_loses_no_figure(made, tmp_path, capsys):
     ("argv", "message"),
     [
         (["animations-ce", "--gallery", "g"], "give either a config or recipe, or --gallery"),
-        (["--resume", "x.pth"], "--resume goes with a config or recipe; leave it out"),
-        (["animations-ce", "--bank-size", "5"], "--bank-size goes with --gallery; leave it out"),
+        (["--resume", "x.pth"], "--resume is for configs and recipes; leave it out"),
+        (["animations-ce", "--bank-size", "5"], "--bank-size is for galleries; leave it out"),
         (["nothing", "--resume", "x.pth"], "unknown recipe 'nothing'; available: animations-ce,"),
     ],
 )

@@ -1,7 +1,8 @@
 """Commands of `python -m retrieval`: each module has add_arguments(parser) and run(args)."""
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders import ENCODERS
 from retrieval.errors import SettingsError
@@ -34,6 +35,19 @@ def add_normaliser_arguments(parser: argparse.ArgumentParser, bank_size: bool = 
     )
     if bank_size:
         parser.add_argument("--bank-size", type=int, help=BANK_SIZE_HELP)
+
+
+def refuse_given(args: argparse.Namespace, options: Mapping[str, Any], kind: str) -> None:
+    """Refuse options that would change nothing.
+
+    Args:
+        args: as parsed.
+        options: name -> default.
+        kind: what they are for.
+    """
+    for name, default in options.items():
+        if getattr(args, name) != default:
+            raise SettingsError(f"--{name.replace('_', '-')} is for {kind}; leave it out")
 
 
 def add_choose_argument(parser: argparse._ActionsContainer, then: str) -> None:

@@ -1,7 +1,6 @@
 """python -m retrieval evaluate: metrics and hubness of labelled queries, or of a checkpoint."""
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,17 +10,17 @@ from retrieval.commands import (
     add_normaliser_arguments,
     choose_for,
     chosen_device,
+    refuse_given,
 )
 from retrieval.errors import SettingsError
 
 # Options of one of the two only, and their defaults.
-WITH_GALLERY = {
-    "gallery": None, "bank": None, "bank_size": None, "direction": "t2v", "choose": False,
-}  # fmt: skip
-WITH_CONFIG = {
-    "resume": None, "data": None, "device": "auto", "eval_from_training_config": False,
-    "custom_args": "", "no_bank": False, "sims": None,
-}  # fmt: skip
+OF_GALLERIES = {"bank": None, "bank_size": None, "direction": "t2v", "choose": False}
+OF_CONFIGS = {
+    **dict.fromkeys(("resume", "data", "sims")),
+    **{"device": "auto", "custom_args": ""},
+    **{"eval_from_training_config": False, "no_bank": False},
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +112,12 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.reports.tables import brief_lines
 
     of_config = args.config is not None
-    _refuse_others(args, WITH_GALLERY if of_config else WITH_CONFIG)
+    if of_config:
+        if args.gallery is not None:
+            raise SettingsError("give either a config or recipe, or --gallery")
+        refuse_given(args, OF_GALLERIES, "galleries")
+    else:
+        refuse_given(args, OF_CONFIGS, "configs and recipes")
     args.out = Path(args.out)
     if not of_config:
         found, also, page = _gallery(args)
@@ -134,16 +138,6 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             print(f"\nRanking page: {path}")
     return 0
-
-
-def _refuse_others(args: argparse.Namespace, others: Mapping[str, Any]) -> None:
-    """Refuse options that say nothing of what is evaluated."""
-    if args.config is not None and args.gallery is not None:
-        raise SettingsError("give either a config or recipe, or --gallery")
-    given = [name for name, default in others.items() if getattr(args, name) != default]
-    if given:
-        what = "a config or recipe" if args.config is None else "--gallery"
-        raise SettingsError(f"--{given[0].replace('_', '-')} goes with {what}; leave it out")
 
 
 def _gallery(args: argparse.Namespace) -> tuple[Any, dict[str, Any], Any]:

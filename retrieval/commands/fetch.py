@@ -68,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             "say what to fetch, for example `fetch MSRVTT --what experts`; --list shows all"
         )
+    from retrieval.fetching.downloads import size_text
+
     fetched = _model(args) if args.what == "models" else _archive(args)
-    n_bytes = sum(fetched.files.values())
-    print(f"{fetched.folder}: {len(fetched.files):,} files, {n_bytes / 1e9:,.3g} GB")
+    size = size_text(sum(fetched.files.values()))
+    print(f"{fetched.folder}: {len(fetched.files):,} files, {size}")
     print(fetched.sentence)
     return 0
 

@@ -4,8 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from retrieval.commands import chosen_device
+from retrieval.commands import chosen_device, refuse_given
 from retrieval.errors import SettingsError
+
+CACHE = Path("cache/animations")
+# Options of some of what is trained only, and their defaults.
+OF_EXPERTS = {**dict.fromkeys(("data", "seeds", "sims", "page")), "device": "auto"}
+OF_CONFIGS = {"custom_args": "", "unweighted_teachers": False, "resume": None}
+OF_CLIP = {**dict.fromkeys(("minutes", "export", "seed", "workers", "limit")), "cache": CACHE}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     some.add_argument(
         "--cache",
         type=Path,
-        default=Path("cache/animations"),
+        default=CACHE,
         help="folder of the drawn frames (default: cache/animations)",
     )
     some.add_argument(
@@ -97,12 +103,14 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.training.expert_recipes import get_expert_recipe
     from retrieval.training.recipes import RECIPES, train
 
-    if args.resume is not None and not is_config(args.recipe):
-        raise SettingsError("--resume is for configs; other runs go on by themselves in --out")
-    if args.recipe not in RECIPES:
-        if not is_config(args.recipe):
+    if not is_config(args.recipe):
+        if args.recipe not in RECIPES:
             get_expert_recipe(args.recipe, others=RECIPES)
+        refuse_given(args, OF_CONFIGS, "configs")
+    if args.recipe not in RECIPES:
+        refuse_given(args, OF_CLIP, "animations-clip")
         return _train_experts(args)
+    refuse_given(args, OF_EXPERTS, "networks on expert features")
     out = args.out or Path("runs") / args.recipe
     export = args.export or Path("precomputed/models") / args.recipe
     options = {
@@ -131,9 +139,6 @@ def _train_experts(args: argparse.Namespace) -> int:
     from retrieval.reports.tables import over_seeds_lines
     from retrieval.training.memory import keep_freed_memory
 
-    for name in ("minutes", "workers", "limit", "seed", "export"):
-        if getattr(args, name) is not None:
-            raise SettingsError(f"--{name} is not for networks on expert features; see --help")
     try:
         seeds = [int(seed) for seed in (args.seeds or "0").split(",")]
     except ValueError as error:

@@ -308,7 +308,8 @@ def _bring(part: _Partial, timeout_s: float, bar: tqdm) -> None:
         free = shutil.disk_usage(part.path.parent).free
         if size is not None and size - have > free:
             raise FetchError(
-                f"{part.path.name} needs {_gb(size - have)} more, {_gb(free)} are free; make room"
+                f"{part.path.name} needs {size_text(size - have)} more, {size_text(free)} are "
+                "free; make room"
             )
         bar.total, bar.n = size, have
         bar.refresh()
@@ -398,5 +399,9 @@ def _whole_number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"\d{1,18}", text) else None
 
 
-def _gb(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.1f} GB"
+def size_text(n_bytes: int) -> str:
+    """Bytes in the unit that leaves few digits: 600 kB, 1.3 GB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:,.1f} {name}"
+    return f"{n_bytes / 1e3:,.0f} kB"

@@ -68,7 +68,7 @@ def fetch_archive(
     folder = data / archive.folder
     path, marker = folder / archive.name, folder / f"{archive.name}.unpacked.json"
     if (files := _unpacked(folder, marker)) is not None:
-        said = f"there already; delete {marker.name} to have it unpacked again"
+        said = f"there already; delete {marker} to have it unpacked again"
         return Fetched(folder, files, f"{archive.name} is {said}")
     urls = [] if by_hand is not None else archive.urls(root, access_code)
     folder.mkdir(parents=True, exist_ok=True)
