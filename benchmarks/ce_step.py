@@ -25,7 +25,6 @@ numbers, and summed up from parts so that they do not, they are no faster than t
 Needs 10 GB of memory.
 """
 
-import argparse
 import multiprocessing
 import statistics
 import sys
@@ -41,6 +40,7 @@ from torch.utils.flop_counter import FlopCounterMode
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from benchmarks.common import parser_of
 from benchmarks.plain_ce import PlainCE, PlainRanger
 from retrieval.losses import max_margin_ranking
 from retrieval.models import CEConfig, Expert, build
@@ -187,9 +187,7 @@ def quartiles(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--batch", type=int, default=128, help="videos a step")
     parser.add_argument("--rounds", type=int, default=3, help="of six counted steps each")
     parser.add_argument("--threads", type=int, default=2, help="processor cores")

@@ -13,7 +13,6 @@ both times, so that the work is compared, not the disk; with --cold nothing of t
 either start, which needs no rights but those to read them.
 """
 
-import argparse
 import multiprocessing
 import os
 import pickle
@@ -29,6 +28,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from benchmarks.common import parser_of
 from retrieval.datasets.official import open_official
 from retrieval.datasets.trees import expert_files
 
@@ -118,9 +118,7 @@ def start(folder: Path, cache: Path) -> tuple[float, int, int, int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--train", type=int, default=2000, help="training videos")
     parser.add_argument("--val", type=int, default=200, help="evaluated videos")
     parser.add_argument("--others", type=int, default=2200, help="videos that nobody asks for")
