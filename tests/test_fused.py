@@ -60,8 +60,9 @@ def test_layers_fused_leave_the_running_statistics_of_calls_one_by_one():
     torch.testing.assert_close(left, dict(stack.state_dict()))
 
 
-@pytest.mark.parametrize("tile", [(128, 2048), (2, 3)])
-def test_products_with_several_layers_are_those_of_each(monkeypatch, tile):
+@pytest.mark.parametrize(("n_threads", "tile"), [(1, (128, 2048)), (1, (2, 3)), (2, (2, 3))])
+def test_products_with_several_layers_are_those_of_each(monkeypatch, n_threads, tile):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
     monkeypatch.setattr(wide, "TILE_ROWS", tile[0])
     monkeypatch.setattr(wide, "TILE_COLUMNS", tile[1])
     torch.manual_seed(3)

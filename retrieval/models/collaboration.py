@@ -127,7 +127,7 @@ def gate_by_tuples(
     blocks = first.weight.split(dim, dim=1)  # of v_c and of its one or two partners
     # One product for all experts; the bias goes with v_c, which is never gated when its turn comes.
     together = torch.stack(list(vectors))  # [n_experts, n, dim]
-    own = F.linear(together, blocks[0], first.bias)
+    own = F.linear(together, blocks[0], first.bias).unbind()
     partners = [list(F.linear(together, block).unbind()) for block in blocks[1:]]
     gated = list(vectors)
     for c in range(n_experts):
@@ -136,7 +136,7 @@ def gate_by_tuples(
         weights = available[:, c, None]
         for place, projected in enumerate(partners):
             chosen = [members[place] for members in tuples]
-            x = x + torch.stack([projected[m] for m in chosen])  # [n_tuples, n, dim]
+            x = torch.stack([projected[m] for m in chosen]).add_(x)  # [n_tuples, n, dim]
             weights = weights * available[:, chosen]
         mask = after(mean_through(shared, x, weights))
         gated[c] = units[c](gated[c], mask)

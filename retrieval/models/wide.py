@@ -1,11 +1,12 @@
 """One input -> its products with wide weight matrices, the way the processor's cache likes them.
 
 Pooled captions have 21,504 numbers, and nine layers read them: more than half of the arithmetic of
-a training step. Two of the three products that this takes are slow when asked for plainly with few
-rows, because the library repacks the weights:
+a training step. Two of the three products that this takes are slow when one core is asked for them
+plainly with few rows, because the library repacks the weights:
 
 - forward, the weights go first: y^T = W x^T, with x transposed once for all layers;
-- the gradient of the input is summed up in place, for all layers, in tiles of the weights.
+- the gradient of the input is summed up in place, for all layers, on one core in tiles of the
+  weights; several share out a whole product, and would wait for each other at every tile.
 
 The numbers are those of `F.linear` but for the order in which products are summed.
 """
@@ -59,6 +60,10 @@ class _Products(torch.autograd.Function):
         if not (needs_x and used):
             return None, *of_weights
         of_x = torch.zeros_like(x)
+        if torch.get_num_threads() > 1:
+            for g, w in used:
+                of_x.addmm_(g, w)
+            return of_x, *of_weights
         for start in range(0, x.shape[1], TILE_COLUMNS):
             columns = slice(start, start + TILE_COLUMNS)
             part = of_x[:, columns]
