@@ -190,6 +190,15 @@ def test_a_teachers_file_is_read_as_it_was_written_and_as_the_official_loader_ta
     stored["video5"] = {**one, "text_embds": {e: v[:3] for e, v in one["text_embds"].items()}}
     with pytest.raises(FileError, match="3 captions of video video5, the text features have 20"):
         read_teacher(stored, clips)
+    for said in ("vid_embds", "text_embds"):
+        for wrong in (None, "words", [[1.0], [1.0, 2.0]], np.full((20, 128), np.nan), np.empty(0)):
+            stored["video5"] = {**one, said: {**one[said], "ocr": wrong}}
+            with pytest.raises(FileError, match="video video5 are not made of finite numbers"):
+                read_teacher(stored, clips)
+    less = {name: {e: v for e, v in held.items() if e != "ocr"} for name, held in one.items()}
+    stored["video5"] = less
+    with pytest.raises(FileError, match="of video video5 have 640 numbers, those before have 768"):
+        read_teacher(stored, clips)
 
 
 def test_networks_without_an_embedding_for_each_expert_cannot_teach(library):
@@ -222,6 +231,8 @@ def test_captions_stay_where_teachers_find_their_video(tmp_path, library, runs):
     short = replace(clips, videos=("stranger", *clips.videos[1:]))
     with pytest.raises(FileError, match="caption mask of video stranger has 0 elements for 20"):
         read_masks(read_dict(tmp_path / "m.pkl"), short)
+    with pytest.raises(FileError, match="caption mask of video stranger is made of <U1, expected"):
+        read_masks({"stranger": ["a"] * 20}, short)
 
 
 # ---- served --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.datasets.official import OfficialSet, open_official
+from retrieval.datasets.official import OfficialSet, open_official, read_list
 from retrieval.datasets.trees import TREES, expert_files, get_tree, named_files, split_lists
 from retrieval.errors import FileError, SettingsError
 from tests.made_trees import EXPERTS, FUSED, SENET, SPLITS, TOKENS, make_tree
@@ -216,6 +216,12 @@ def test_paths_follow_from_names():
 
 def test_lists_of_file_names_lose_their_endings(tmp_path):
     assert opened(tmp_path, "DiDeMo", "val").train[0] == "video0"
+
+
+def test_empty_lines_of_a_list_name_no_video(tmp_path):
+    path = tmp_path / "train_list.txt"
+    path.write_text("video0\n\nvideo1\r\n  \n\n")
+    assert read_list(path, bare=False) == ["video0", "video1"]
 
 
 def test_a_path_that_repeats_its_folder_is_found_too(tmp_path):

@@ -5,6 +5,7 @@ that the loss takes is the teacher's own similarity wherever a clip has all of t
 missing experts are zero.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,8 @@ def read_teacher(
             expert weighs the same, so that the similarities stay on the scale of a mean.
 
     Raises:
-        FileError: a clip is missing, or has another number of captions.
+        FileError: a clip is missing, has another number of captions, or vectors that are not of one
+            length and finite.
     """
     video, text = [], []
     for i, name in enumerate(clips.videos):
@@ -98,15 +100,23 @@ def read_teacher(
                 "export it again"
             )
         experts = sorted(vid)
-        video.append(np.concatenate([np.asarray(vid[e], np.float32).ravel() for e in experts]))
+        parts = [_vectors(vid[e], name).ravel() for e in experts]
+        video.append(np.concatenate(parts))
+        if len(video[i]) != len(video[0]):
+            raise FileError(
+                f"a teacher's vectors of video {name} have {len(video[i])} numbers, those before "
+                f"have {len(video[0])}; export it again"
+            )
         share = 1 if weighted else 1 / len(experts)
         n = int(clips.first[i + 1] - clips.first[i])
-        rows = [np.asarray(txt[e], np.float32).reshape(-1, np.size(vid[e])) for e in experts]
-        if any(len(each) != n for each in rows):
+        rows = [_vectors(txt[e], name) for e in experts]
+        found = {len(r.ravel()) / len(p) for r, p in zip(rows, parts, strict=True)} - {n}
+        if found:
             raise FileError(
-                f"a teacher has {len(rows[0])} captions of video {name}, the text features have "
+                f"a teacher has {found.pop():g} captions of video {name}, the text features have "
                 f"{n}; export it again"
             )
+        rows = [r.reshape(n, -1) for r in rows]
         text.append(share * np.concatenate(rows, axis=1))
     return Taught(
         torch.from_numpy(np.stack(video)).to(clips.device),
@@ -175,6 +185,19 @@ def write_masks(path: Path, mask: np.ndarray, videos: Sequence[str], first: np.n
     write_pickle(path, dict(zip(videos, parts, strict=True)))
 
 
+def _vectors(value: Any, video: str) -> np.ndarray:
+    """Stored numbers as float32, refused if they are none."""
+    array = np.empty(0)
+    if isinstance(value, np.ndarray | list):
+        with contextlib.suppress(ValueError):  # of lists of different lengths
+            array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or not array.size or not np.isfinite(array).all():
+        raise FileError(
+            f"a teacher's vectors of video {video} are not made of finite numbers; export it again"
+        )
+    return array.astype(np.float32)
+
+
 def read_masks(stored: Mapping[str, Any], clips: ExpertClips) -> np.ndarray:
     """[n_captions] bool from a file of the official layout.
 
@@ -185,6 +208,11 @@ def read_masks(stored: Mapping[str, Any], clips: ExpertClips) -> np.ndarray:
     for i, name in enumerate(clips.videos):
         n = int(clips.first[i + 1] - clips.first[i])
         mask = np.asarray(stored.get(name, ())).ravel()
+        if mask.dtype.kind not in "biuf":
+            raise FileError(
+                f"the caption mask of video {name} is made of {mask.dtype}, expected 0 and 1; make "
+                "the masks again"
+            )
         if len(mask) < n:
             raise FileError(
                 f"the caption mask of video {name} has {len(mask)} elements for {n} captions; make "
