@@ -101,7 +101,7 @@ def unknown_words_html(result: SearchResult) -> str:
     """Names the words of the query that the encoder never saw in training; "" when none."""
     if not result.unknown_words:
         return ""
-    words = ", ".join(f"<b>{escape(word)}</b>" for word in result.unknown_words)
+    words = ", ".join(f'<b dir="auto">{escape(word)}</b>' for word in result.unknown_words)
     if not _known_part(result):
         return (
             f'<p class="hl-unknown">The model never saw any of {words} in training, and there is '
