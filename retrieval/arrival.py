@@ -164,7 +164,9 @@ class Arrival:
         clip.row(self._encoder(), child, self._say)
         self._say("Making a still, and a copy to play")
         video.thumbnail(kept, self.folder / POSTER, child=child)
-        if not clip.is_cut:
+        info = clip.info
+        n_pixels = info.width * info.height * info.fps * info.duration_s
+        if not clip.is_cut and n_pixels <= self.limits.copied:
             try:
                 video.playable_copy(kept, self.folder / COPY, COPY_HEIGHT, child)
             except VideoError as error:  # the still is enough

@@ -230,6 +230,12 @@ def _looking(say: Say = lambda _: None) -> Any:
         return _made()
 
 
+def get_ready() -> None:
+    """Begin making what looks and reads, before somebody waits for it."""
+    if not _made.cache_info().currsize:
+        threading.Thread(target=_looking, daemon=True, name="looking").start()
+
+
 @lru_cache(maxsize=1)
 def _made() -> Any:
     from retrieval.experts import library

@@ -83,6 +83,11 @@ def test_only_the_beginning_of_a_long_video_is_used_and_no_copy_made(film, tmp_p
     np.testing.assert_allclose(clip.row(encoder), expected, atol=2e-2)  # two files, two codings
 
 
+def test_of_a_video_of_many_pixels_there_is_a_still_only(film, tmp_path):
+    item = arrive(film, tmp_path, copied=64 * 48 * 23).clip().item(lambda name: False)
+    assert item.clip is None and item.poster.is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 20, b"RIFF\0\0\0\0AVI junk" * 9])
 def test_what_is_no_video_is_told_by_its_own_name(tmp_path, content):
     (tmp_path / "notes.mp4").write_bytes(content)

@@ -50,6 +50,7 @@ class VideoLimits:
     ratio: float = 16.0  # of the longer side to the shorter
     step_s: float = 10.0  # for one thing that is asked of it; five are: frames, sound, a copy, ...
     memory_bytes: int = 1_500_000_000  # address space of the process that decodes
+    copied: int = 10**9  # pixels of all pictures together; of more, no copy to play is made
     name: int = 60  # characters of its name that are shown
 
 

@@ -28,7 +28,7 @@ from retrieval.tabs.context import Context, guarded, log_unexpected, sentence, s
 from retrieval.tabs.kept_clips import Clips, clip_url
 from retrieval.tabs.links import View
 from retrieval.tabs.pieces import live
-from retrieval.watching import DRAWN, is_of_drawn_films
+from retrieval.watching import DRAWN, get_ready, is_of_drawn_films
 
 LOOK_EVERY_S = 0.25
 N_CAPTIONS = 5  # bank captions that are named
@@ -117,6 +117,8 @@ def build(context: Context, clips: Clips, tab: gr.Tab) -> None:
         view = shown_view(context, bridge)
         if view.tab != "upload":
             return [gr.skip(), gr.skip()]
+        if context.library.gallery(view.gallery).encoder.experts:
+            get_ready()
         return [gr.Button(visible=bool(view.clip)), about_html(context, clips, view)]
 
     quiet = {"api_visibility": "private", "show_progress": "hidden"}

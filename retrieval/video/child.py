@@ -53,7 +53,7 @@ class Child:
             except TimeoutError as error:
                 self.stop()
                 raise VideoError(
-                    f"{name} was given up after {timeout_s:.0f} s of decoding"
+                    f"{name} was given up after {timeout_s:.0f} s of decoding; bring a smaller one"
                 ) from error
             except (BrokenPipeError, EOFError, json.JSONDecodeError) as error:
                 self.stop()
