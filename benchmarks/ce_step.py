@@ -5,7 +5,8 @@
 Both train the same network at the dimensions of MSR-VTT (nine experts, a shared space of 768,
 28 text clusters; random features) from the same weights with max-margin loss and Ranger; the
 straightforward one is `plain_ce.py`. Each has a process of its own and they take turns, step by
-step, so that what else the machine does befalls both. The first six steps are not counted; those
+step, so that what else the machine does befalls both; ours keeps freed memory, as the trainer does,
+the other one leaves memory as Python finds it. The first six steps are not counted; those
 that are make whole rounds of Lookahead, whose every sixth step costs more. Prints the median of
 each part, the median ratio of a pair of steps with its quartiles, by the clock and in processor
 time, the arithmetic of the matrix products of a step, and how far the two are apart at the end.
