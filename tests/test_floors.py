@@ -71,7 +71,7 @@ FLOORS = {
     "retrieval.matrices": 6,
     "retrieval.figures": 6,
     "retrieval.cards": 6,
-    "retrieval.reasons": 6,
+    "retrieval.why": 6,
     "retrieval.export": 6,
     "retrieval.commands": 7,
     "retrieval.tabs": 7,

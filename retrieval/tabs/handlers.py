@@ -15,7 +15,6 @@ import gradio as gr
 from retrieval.answers import SearchResult, clean_query
 from retrieval.cards import columns_html, status_html, unknown_words_html
 from retrieval.errors import QueryError, RetrievalError, SettingsError
-from retrieval.reasons import explanation_html
 from retrieval.tabs import links
 from retrieval.tabs.context import (
     Context,
@@ -36,6 +35,7 @@ from retrieval.tabs.pieces import (
     settings_line,
     tools_html,
 )
+from retrieval.why import explanation_html
 
 BRIDGE = 4  # its place among the outputs `ranked`, see wire
 DRAWN_S = 1.0  # until a browser has drawn a first page

@@ -20,7 +20,6 @@ from retrieval.engine import Engine
 from retrieval.errors import RetrievalError
 from retrieval.formats.limits import VIDEOS
 from retrieval.normalisers import title_of
-from retrieval.reasons import MISSING
 from retrieval.similarity import top_k
 from retrieval.tabs import links
 from retrieval.tabs.charts import heading, html
@@ -29,6 +28,7 @@ from retrieval.tabs.kept_clips import Clips, clip_url
 from retrieval.tabs.links import View
 from retrieval.tabs.pieces import live
 from retrieval.watching import DRAWN, get_ready, is_of_drawn_films
+from retrieval.why import MISSING
 
 LOOK_EVERY_S = 0.25
 N_CAPTIONS = 5  # bank captions that are named

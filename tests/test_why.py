@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from retrieval import reasons
+from retrieval import why
 from retrieval.answers import Explanation, NearCaption
 from tests.fakes import make_engine, make_expert_engine
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    return make_engine(tmp_path_factory.mktemp("reasons"))
+    return make_engine(tmp_path_factory.mktemp("why"))
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,12 @@ def active(engine):
 def test_the_panel_adds_up(engine, active):
     video = active.rankings[0].results[0].id
     answer = engine.explain(video, query_id=active.query_id)
-    shown = reasons.explanation_html(answer, active)
+    shown = why.explanation_html(answer, active)
     shares = [float(share) for share in re.findall(r"<b>([\d.]+) %</b> of this penalty", shown)]
     assert len(shares) == 3
     assert sum(shares) == pytest.approx(100 * answer.share_shown, abs=0.2)
     assert f"Together {100 * answer.share_shown:.1f} %" in shown
-    assert f"= score <b>{active.rankings[1].results[0].score:.3f}</b>" in reasons.explanation_html(
+    assert f"= score <b>{active.rankings[1].results[0].score:.3f}</b>" in why.explanation_html(
         engine.explain(active.rankings[1].results[0].id, query_id=active.query_id), active
     )
 
@@ -40,7 +40,7 @@ def test_the_panel_says_when_nothing_was_taken_off(active):
         *("v9", "qbnorm", "", "Made <so>.", 0.25, 40.0, 0.0, 0, 1.0, False, 1, 50, 8.0),
         *((NearCaption("a <dog>", 0.5, 0.9),), 50, False, 0.9, 0.0, 0.4),
     )
-    shown = reasons.explanation_html(answer, active)
+    shown = why.explanation_html(answer, active)
     assert "nothing is taken off its similarity of 0.400" in shown
     assert "a &lt;dog&gt;" in shown
     assert "the other 49 captions hold the rest" in shown
@@ -62,7 +62,7 @@ def test_the_panel_names_shares_only_where_there_are_any(active, shares, n_count
         *("v9", "x", "", "Made so.", 0.25, 40.0, 0.0, 0, 1.0, False, 1, 5000, None),
         *(near, n_counted, alike, sum(share or 0 for share in shares), 0.1, 0.4),
     )
-    shown = reasons.explanation_html(answer, active)
+    shown = why.explanation_html(answer, active)
     assert words in shown
     assert ("Together" in shown) == (n_counted > 0)
     assert ("c1" in shown) == (shares[1] != 0.0)
@@ -78,7 +78,7 @@ def test_the_panel_names_shares_only_where_there_are_any(active, shares, n_count
     ],
 )
 def test_numbers_are_rounded_such_that_they_add_up(values, total, told):
-    assert reasons.adding_up(values, total) == told
+    assert why.adding_up(values, total) == told
     assert sum(map(float, told)) == pytest.approx(round(total, 3))
 
 
@@ -87,7 +87,7 @@ def test_the_panel_tells_what_each_expert_adds_and_which_are_missing(tmp_path):
     gaps = 0
     for video in ("v0", "v1", "v2", "v4"):
         answer = engine.explain(video, query_id="q3")
-        shown = reasons.explanation_html(answer, engine.rank(query_id="q3"))
+        shown = why.explanation_html(answer, engine.rank(query_id="q3"))
         added = [float(each) for each in re.findall(r"</i></span>(-?[\d.]+)</td></tr>", shown)]
         assert sum(added) == pytest.approx(round(answer.sim, 3))
         assert f"<b>{answer.sim:.3f}</b></td></tr></tfoot>" in shown
@@ -116,6 +116,6 @@ def test_a_move_against_the_penalty_is_explained(active, verb, applied, words):
         *(first.id, "qbnorm", "", "Made so.", applied, 40.0, 0.0, 0, 1.0, False, 1, 50, 8.0),
         *((NearCaption("a dog", 0.5, 0.9),), 50, False, 0.9, applied, 0.4),
     )
-    shown = reasons.explanation_html(answer, result)
+    shown = why.explanation_html(answer, result)
     assert words in shown
     assert ("all the same" in shown) is bool(words)
