@@ -295,6 +295,24 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class FittingCaption:
+    """A bank caption that fits a video."""
+
+    caption: str
+    score: float  # on the scale of the similarities
+
+
+@dataclass(frozen=True)
+class FittingCaptions:
+    """The bank captions that fit a video best, under one normaliser."""
+
+    normaliser: str
+    title: str
+    applied: bool  # False: scores are raw, by choice or as the gate was shut
+    captions: tuple[FittingCaption, ...]  # best first
+
+
+@dataclass(frozen=True)
 class QueryChange:
     """What normalisation did to one stored query."""
 

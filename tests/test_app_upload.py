@@ -114,6 +114,8 @@ def test_a_clip_of_the_library_is_ranked_beside_its_twin_by_every_model(visit, b
     assert "3.0 s, 224 × 168, 12 frames/s, with a sound track" in about
     assert "sound, motion, frames, scene" in about and "Captions of the querybank" in about
     assert "trained on small drawn films" in about
+    assert page.locator("#upload-about .hl-fitting section").count() == 2
+    assert page.locator("#upload-about .hl-fitting li").count() == 10
     type_query(page, item.caption + " .")
     wait_results(page, "q=a")
     for name in ("animations", *EXPERTS):

@@ -18,6 +18,11 @@ from retrieval.gallery import EncoderId, Gallery, Item, Queries, open_gallery, w
 from retrieval.normalisers import SEARCHABLE, Evidence, Normaliser, parse_spec, title_of
 from retrieval.querybank import Querybank, write_querybank
 from tests.fakes import FakeEncoder, make_bank, make_engine, make_gallery, sentences
+from tests.reference import (
+    activation_set_by_definition,
+    inverted_softmax_by_definition,
+    qbnorm_by_definition,
+)
 
 
 @pytest.fixture(scope="module")
@@ -754,7 +759,44 @@ def test_joining_leaves_the_engine_of_all_as_it_was(tmp_path):
         joined.with_items([Item("mine")], np.ones((1, engine.gallery.encoder.dim)))
 
 
+@pytest.mark.parametrize("normaliser", ["inverted_softmax", "qbnorm"])
+def test_captions_of_a_video_are_ranked_with_the_gallery_as_their_bank(tmp_path, normaliser):
+    engine = make_engine(tmp_path)
+    emb = np.random.default_rng(3).standard_normal((1, engine.gallery.encoder.dim))
+    joined = engine.with_items([Item("mine")], emb)
+    bank_sims = (engine.gallery.video_emb @ engine.bank.text_emb.T).astype(float)
+    n_applied = 0
+    for video_id in ("mine", *(item.id for item in engine.gallery.items)):
+        video = joined.gallery.video_emb[joined.gallery.rows[video_id]]
+        sims = (video @ engine.bank.text_emb.T).astype(float)[None]
+        if normaliser == "inverted_softmax":
+            expected, active = inverted_softmax_by_definition(bank_sims, sims, 20.0), True
+        else:
+            expected = qbnorm_by_definition(bank_sims, sims, 20.0, 1)
+            active = int(sims[0].argmax()) in activation_set_by_definition(bank_sims, 1)
+        left, right = joined.captions(video_id, Settings(right=normaliser, beta=20.0), n=5)
+        assert (left.normaliser, left.applied, right.applied) == ("none", False, active)
+        n_applied += active
+        for found, scores in ((left, sims[0]), (right, expected[0])):
+            best = np.argsort(-scores, kind="stable")[:5]
+            assert [each.caption for each in found.captions] == [
+                engine.bank.captions[row] for row in best
+            ]
+        assert [each.score for each in left.captions] == pytest.approx(
+            np.sort(sims[0])[::-1][:5].tolist(), abs=1e-6
+        )
+    assert n_applied > 0
+
+
+def test_captions_of_a_video_at_strength_0_are_those_of_its_similarities(tmp_path):
+    engine = make_engine(tmp_path)
+    left, right = engine.captions("v1", Settings(strength=0), n=1000)
+    assert left.captions == right.captions and not right.applied
+    assert len(left.captions) == len(engine.bank)
+
+
 def test_items_join_a_gallery_without_a_bank(tmp_path):
     engine = Engine(make_engine(tmp_path).gallery, None, FakeEncoder())
     joined = engine.with_items([Item("mine")], np.ones((1, engine.gallery.encoder.dim)))
+    assert joined.captions("mine") is None
     assert "mine" in {card.id for card in joined.rank("red dog runs").rankings[1].results}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrieval import files, manifests
+from retrieval import manifests
 from retrieval.answers import Settings
 from retrieval.engine import Engine, open_engine
 from retrieval.errors import GalleryError, ModelError
@@ -135,7 +135,7 @@ def test_what_is_shown_must_be_as_it_was(places):
 def test_odd_manifests_are_refused(places, folder, opener, spoil, message):
     path = places / folder / manifests.MANIFEST
     manifest = {**json.loads(path.read_text()), **spoil}
-    manifest["checksum"] = files._self_checksum(manifest)
+    manifest["checksum"] = manifests._self_checksum(manifest)
     path.write_text(json.dumps(manifest))
     with pytest.raises(GalleryError, match=message):
         opener(places / folder)

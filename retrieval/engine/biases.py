@@ -32,6 +32,7 @@ from retrieval.querybank import (
 logger = logging.getLogger(__name__)
 
 KEEP_BIAS_S = 0.5  # a bias that took longer to fit is kept on disk
+CAPTION_CELLS = 2**26  # similarities that a bias of captions looks at; fewer videos behind more
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class Biases:
         self.gallery, self.bank, self.keep_bias_s = gallery, bank, keep_bias_s
         self._fitted = Kept(32)  # normaliser and bank captions -> Fitted
         self._updatable = Kept(8)  # the same -> Updatable
+        self._of_captions = Kept(8)  # the same -> Bias of the captions
 
     def fit(self, word: str, settings: Settings) -> Fitted:
         """A fitted normaliser, under these settings where its word does not say otherwise."""
@@ -70,6 +72,22 @@ class Biases:
         """
         key = (normaliser, n_bank)
         return self._updatable.get(key, lambda: fit_updatable(normaliser, self._evidence(*key)))
+
+    def of_captions(self, normaliser: Normaliser, n_bank: int) -> Bias:
+        """One of the bank's captions, [n_bank]: the gallery's videos are the bank behind it."""
+        key = (normaliser, n_bank)
+        return self._of_captions.get(key, lambda: self._caption_bias(*key))
+
+    def _caption_bias(self, normaliser: Normaliser, n_bank: int) -> Bias:
+        space, captions = self.gallery.space, self.bank.text_emb[:n_bank]
+        videos = self.gallery.video_emb[: max(1, CAPTION_CELLS // n_bank)]
+        needs_captions = "gallery" in normaliser.needs
+        return normaliser.fit(
+            Evidence(
+                bank_sims=space.tiles(videos, captions),
+                gallery_sims=space.tiles(captions, captions) if needs_captions else None,
+            )
+        )
 
     def _make(self, normaliser: Normaliser, n_bank: int) -> Fitted:
         n_gallery, k = len(self.gallery), normaliser.k
@@ -118,6 +136,10 @@ class JoinedBiases(Biases):
         """`gallery` is that of `base` and more."""
         super().__init__(gallery, base.bank)
         self.base = base
+
+    def of_captions(self, normaliser: Normaliser, n_bank: int) -> Bias:
+        """That of the gallery without the new, whose captions these are, too."""
+        return self.base.of_captions(normaliser, n_bank)
 
     def _bias(self, normaliser: Normaliser, n_bank: int) -> Bias:
         """What fitting on all items would give, under the beta of the gallery without the new."""

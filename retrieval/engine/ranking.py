@@ -16,6 +16,7 @@ from retrieval import metrics
 from retrieval.answers import (
     Curve,
     Explanation,
+    FittingCaptions,
     GroundTruth,
     HubnessReport,
     QueryChanges,
@@ -27,6 +28,7 @@ from retrieval.answers import (
 )
 from retrieval.engine.asking import Asker
 from retrieval.engine.biases import KEEP_BIAS_S, Biases, Fitted, JoinedBiases, as_usual
+from retrieval.engine.captions import fitting_captions
 from retrieval.engine.kept import Kept
 from retrieval.engine.reasons import explain, reason
 from retrieval.errors import GalleryError, QueryError, SettingsError
@@ -229,6 +231,20 @@ class Engine:
         asked = query is not None or query_id is not None
         text_emb = self.asker.resolve(query, query_id)[0].text_emb if asked else None
         return explain(self, column, settings, text_emb)
+
+    def captions(
+        self, video_id: str, settings: Settings | None = None, n: int = 5
+    ) -> tuple[FittingCaptions, FittingCaptions] | None:
+        """The bank captions that fit a video best, under the left and the right normaliser.
+
+        Returns:
+            None without a bank.
+
+        Raises:
+            QueryError: no such video.
+        """
+        settings, column = self.checked(settings), self._row_of(video_id)
+        return None if self.bank is None else fitting_captions(self, column, settings, n)
 
     # -- all stored queries
 

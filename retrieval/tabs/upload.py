@@ -11,16 +11,14 @@ from dataclasses import replace
 from html import escape
 
 import gradio as gr
-import numpy as np
 
-from retrieval.answers import SearchResult, expert_title
+from retrieval.answers import FittingCaptions, SearchResult, expert_title
 from retrieval.arrival import Arrival, Cancelled, Clip
 from retrieval.cards import move_html, rank_text
 from retrieval.engine import Engine
 from retrieval.errors import RetrievalError
 from retrieval.formats.limits import VIDEOS
 from retrieval.normalisers import title_of
-from retrieval.similarity import top_k
 from retrieval.tabs import links
 from retrieval.tabs.charts import heading, html
 from retrieval.tabs.context import Context, guarded, log_unexpected, sentence, settings_of
@@ -31,7 +29,7 @@ from retrieval.watching import DRAWN, get_ready, is_of_drawn_films
 from retrieval.why import MISSING
 
 LOOK_EVERY_S = 0.25
-N_CAPTIONS = 5  # bank captions that are named
+N_CAPTIONS = 5  # bank captions that are named in a column
 INTRODUCTION = f"""<p>
 Bring a video (mp4, mov, webm, mkv, avi, gif; up to {VIDEOS.file_bytes >> 20} MB). The model that is
 chosen above watches its first {VIDEOS.used_s:.0f} seconds, and it is ranked among the gallery for
@@ -169,7 +167,7 @@ def about_html(context: Context, clips: Clips, view: View) -> str:
     if view.q or view.query_id:
         asked = {"query": view.q or None, "query_id": view.query_id or None}
         parts.append(_rank_html(engine.rank(settings=settings_of(view), **asked), item_id, view))
-    parts.append(_captions_html(engine))
+    parts.append(_captions_html(engine, item_id, view))
     encoder = engine.load_encoder()
     if is_of_drawn_films(encoder):
         model = context.library.titles[view.gallery]
@@ -234,14 +232,35 @@ def _rank_html(result: SearchResult, item_id: str, view: View) -> str:
     )
 
 
-def _captions_html(engine: Engine) -> str:
-    """The bank captions that are nearest to it."""
-    if engine.bank is None:
+def _captions_html(engine: Engine, item_id: str, view: View) -> str:
+    """The bank captions that fit it best, under both normalisers."""
+    found = engine.captions(item_id, settings_of(view), N_CAPTIONS)
+    if found is None:
         return ""
-    sims = engine.gallery.space.column(engine.bank.text_emb, engine.gallery.video_emb[-1])
-    rows = "".join(
-        f"<li><q>{escape(engine.bank.captions[row])}</q> "
-        f'<span class="hl-note">similarity {sims[row]:.3f}</span></li>'
-        for row in top_k(np.asarray(sims), min(N_CAPTIONS, len(sims)))
+    columns = "".join(
+        f"<section><h3>{escape(each.title)}</h3><ol>{_lines(each)}</ol></section>" for each in found
     )
-    return f"<p>Captions of the querybank that fit it best:</p><ul>{rows}</ul>"
+    return (
+        "<p>Captions of the querybank that fit it best; what is taken off a caption is how well it "
+        f'fits the gallery\'s videos:</p><div class="hl-fitting">{columns}</div>'
+        f"{_untouched(found[1]) if view.strength else ''}"
+    )
+
+
+def _lines(found: FittingCaptions) -> str:
+    return "".join(
+        f"<li><q>{escape(each.caption)}</q> "
+        f'<span class="hl-note">{"score" if found.applied else "similarity"} {each.score:.3f}'
+        "</span></li>"
+        for each in found.captions
+    )
+
+
+def _untouched(right: FittingCaptions) -> str:
+    """Why the right column is that of the similarities, where it is not by choice."""
+    if right.applied or right.normaliser == "none":
+        return ""
+    return (
+        f"<p>{escape(right.title)} changes nothing here: no video of the gallery has the best of "
+        "these captions as its own.</p>"
+    )
