@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
@@ -31,10 +32,12 @@ sys.path.insert(0, str(REPOSITORY))
 from benchmarks.common import parser_of
 from retrieval.datasets.official import open_official
 from retrieval.datasets.trees import expert_files
+from retrieval.training.expert_clips import from_official
 
 SIZES = {"imagenet.senet154.0": 2048, "scene.densenet161.0": 2208, "i3d.i3d.0": 1024}
 TOKENS = {"audio": (128, 30), "ocr": (300, 60)}  # length of a token, tokens of a video
 TEXT_DIM, N_WORDS, N_CAPTIONS = 768, 12, 20
+BATCH = 64  # videos
 
 
 def config(folder: Path) -> dict:
@@ -110,7 +113,8 @@ def start(folder: Path, cache: Path) -> tuple[float, int, int, int, int]:
     before, began = read(), time.perf_counter()
     dims = {**SIZES, **{name: dim for name, (dim, _) in TOKENS.items()}}
     data = open_official(config(folder), dims, cache=cache)
-    data.train_batch(range(64), np.random.RandomState(0))
+    clips = from_official(data, "train", slice(0, BATCH))
+    clips.batch(torch.arange(BATCH))
     took_s, (calls, disk) = time.perf_counter() - began, read() - before
     wanted = data.text.rows.nbytes + sum(found.rows.nbytes for found in data.experts.values())
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
