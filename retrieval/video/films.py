@@ -9,16 +9,16 @@ a public function asks, the one of the same name with a leading underscore does 
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.errors import VideoError
 from retrieval.video.child import CHILD, Child, existing
-from retrieval.video.decoding import same_size, upright
+from retrieval.video.decoding import chosen, decoded, same_size, upright
 from retrieval.video.opening import length_s, open_stream, picture_times, unreadable
 
 SIZE = (224, 168)  # width, height of a library film in pixels
@@ -26,7 +26,6 @@ N_PAIRS = 12  # pairs of frames in a film
 APART_S = 1 / 12  # seconds between the frames of a pair
 RATE = 22_050  # samples of sound a second
 SIDE = 448  # pixels of a frame's shorter side, which models scale down further
-_SKIP_S = 2.0  # seconds to the next wanted picture from which on seeking pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +102,7 @@ def _frames(
     with container:
         starts, keys = _times(container, stream)
         starts, used_s = _used(starts, most_s)
-        middle = starts[0] + (np.arange(n) + 0.5) * used_s / n + 1e-6
-        shown = np.searchsorted(starts, np.add.outer(middle, later_s).ravel(), side="right")
-        wanted = starts[np.clip(shown - 1, 0, len(starts) - 1)]
+        wanted = starts[chosen(starts, n, used_s, later_s)]
         found = _pictures(container, stream, np.unique(wanted), keys, size)
     if not found:
         raise VideoError(unreadable(path, "no picture can be decoded"))
@@ -171,52 +168,12 @@ def _pictures(
     Where the next one is far off, decoding goes on at the key picture before it; where a container
     does not lead there, everything is decoded.
     """
+    make = partial(_small, size=size)
     for skipping in (True, False):
-        found = _decoded(container, stream, wanted.tolist(), keys if skipping else [], size)
+        found = decoded(container, stream, wanted, make, keys if skipping else ())
         if found is not None:
             return found
     raise AssertionError("decoding from the start leads past no picture")
-
-
-def _decoded(
-    container, stream, wanted: list[float], keys: list[float], size: tuple[int, int] | int
-) -> dict[float, np.ndarray] | None:
-    """The pictures at those times; None where a seek led past one of them."""
-    import av
-
-    found: dict[float, np.ndarray] = {}
-    last, sought, tick = None, -np.inf, float(stream.time_base)
-    container.seek(0)
-    going = True
-    while going:
-        going, landing = False, last is not None
-        try:
-            for frame in container.decode(stream):
-                if frame.pts is None:
-                    continue
-                at = frame.pts * tick
-                if landing and at > wanted[len(found)] + 1e-9:
-                    return None
-                last, landing = (at, frame), False
-                while len(found) < len(wanted) and at >= wanted[len(found)] - 1e-9:
-                    found[wanted[len(found)]] = _small(frame, size)
-                if len(found) == len(wanted):
-                    break
-                key = _key_before(keys, wanted[len(found)])
-                if key > max(at + _SKIP_S, sought):
-                    container.seek(int(key / tick), stream=stream)
-                    going, sought = True, key
-                    break
-        except av.FFmpegError:
-            pass  # a film that breaks off is used up to there
-    for at in wanted[len(found) :] if last else ():  # some files declare a picture too many
-        found[at] = _small(last[1], size)
-    return found
-
-
-def _key_before(keys: list[float], at: float) -> float:
-    place = bisect_right(keys, at + 1e-9)
-    return keys[place - 1] if place else -np.inf
 
 
 def _small(frame, size: tuple[int, int] | int) -> np.ndarray:
