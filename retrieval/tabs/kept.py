@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from retrieval.errors import FileError
@@ -74,20 +75,25 @@ class Kept(Generic[T]):
         self.uploads.remove(self._kept.pop(name)[1].folder)
 
 
-class AtWork:
+W = TypeVar("W", bound=Running)
+
+
+class AtWork(Generic[W]):
     """What each visitor has going on: one thing at a time."""
 
     def __init__(self) -> None:
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, W] = {}
         self._lock = threading.Lock()
 
-    def begin(self, session: str, work: Running) -> None:
-        """Note what a visitor began; what the same one began before is given up."""
-        self.cancel(session)
+    def begin(self, session: str, start: Callable[[], W]) -> W:
+        """Start for a visitor, once what the same one began before is given up."""
+        self.cancel(session)  # before another takes its processors
+        work = start()
         with self._lock:
             self._running[session] = work
+        return work
 
-    def end(self, session: str, work: Running) -> None:
+    def end(self, session: str, work: W) -> None:
         """It is over, one way or the other."""
         with self._lock:
             if self._running.get(session) is work:

@@ -6,7 +6,6 @@ is answered by an engine with one item more.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from retrieval.arrival import Arrival, Clip
 from retrieval.engine import Engine
 from retrieval.engine.kept import Kept as Computed
 from retrieval.errors import FileError
-from retrieval.gallery import Item
 from retrieval.tabs.kept import AtWork, Kept
 from retrieval.tabs.media import CONTENT_TYPES, HEADERS, KINDS
 from retrieval.tabs.uploads import Uploads
@@ -36,9 +34,8 @@ class Clips:
     def __init__(self, uploads: Uploads) -> None:
         self.uploads = uploads
         self._kept: Kept[Clip] = Kept(uploads, MOST_CLIPS, TOO_LATE)
-        self._running = AtWork()
+        self._running: AtWork[Arrival] = AtWork()
         self._engines = Computed(MOST_ENGINES)  # clip and engine -> engine with the clip
-        self._lock = threading.Lock()
         self.keep, self.get, self.drop = self._kept.keep, self._kept.get, self._kept.drop
         self.cancel, self.end = self._running.cancel, self._running.end
 
@@ -55,10 +52,9 @@ class Clips:
         """
         if not isinstance(path, str) or not self.uploads.holds(path):
             raise FileError("choose a video first; one that was uploaded before has to come again")
-        self.cancel(session)
-        arrival = Arrival(Path(path), self.uploads.new_folder("clips"), encoder)
-        self._running.begin(session, arrival)
-        return arrival
+        return self._running.begin(
+            session, lambda: Arrival(Path(path), self.uploads.new_folder("clips"), encoder)
+        )
 
     def engine(self, engine: Engine, name: str) -> Engine:
         """An engine that ranks a kept clip with the others.
@@ -76,13 +72,9 @@ class Clips:
                 row = clip.row(engine.load_encoder())
             except FileNotFoundError as error:  # swept a moment ago
                 raise FileError(self._kept.too_late) from error
-            return engine.with_items([self._item(clip, engine)], row)
+            return engine.with_items([clip.item(engine.gallery.rows.__contains__)], row)
 
         return self._engines.get((name, id(engine)), make)
-
-    @staticmethod
-    def _item(clip: Clip, engine: Engine) -> Item:
-        return clip.item(lambda known: known in engine.gallery.rows)
 
 
 def clip_url(name: str, kind: str) -> str:

@@ -22,15 +22,14 @@ class Reports:
     def __init__(self, uploads: Uploads) -> None:
         self.uploads = uploads
         self._kept: Kept[MatrixReport] = Kept(uploads, MOST_REPORTS, TOO_LATE)
-        self._running = AtWork()
+        self._running: AtWork[Examination] = AtWork()
         self.keep, self.get, self.cancel = self._kept.keep, self._kept.get, self._running.cancel
 
     def begin(self, session: str, question: Question) -> Examination:
         """Start examining for a visitor; what the same visitor began before is given up."""
-        self.cancel(session)  # before another takes its processors
-        examination = Examination(question, self.uploads.new_folder("reports"))
-        self._running.begin(session, examination)
-        return examination
+        return self._running.begin(
+            session, lambda: Examination(question, self.uploads.new_folder("reports"))
+        )
 
     def end(self, session: str, examination: Examination) -> None:
         """An examination is over, one way or the other."""
