@@ -107,11 +107,6 @@ def unknown_words_html(result: SearchResult) -> str:
             f'<p class="hl-unknown">The model never saw any of {words} in training, and there is '
             "nothing else in this query: the ranking does not answer it.</p>"
         )
-    if not _known_part(result):
-        return (
-            f'<p class="hl-unknown">The model never saw any word of this query in training: '
-            f"{words}. What stands first here says nothing about them.</p>"
-        )
     noun = "word" if len(result.unknown_words) == 1 else "words"
     return (
         f'<p class="hl-unknown">The model never saw the {noun} {words} in training; '
