@@ -74,6 +74,11 @@ class Tested:
     bank: Matrix | None = None  # [n_bank, n_videos] of the training captions
     videos: Matrix | None = None  # [n_train, n_videos * n_captions] of the training videos
 
+    @property
+    def correct(self) -> np.ndarray:
+        """[n_videos * n_captions] column of each caption's video."""
+        return np.repeat(np.arange(len(self.there)), self.there.shape[1])
+
     def reports(
         self,
         name: str,
@@ -88,7 +93,7 @@ class Tested:
             medium: "video", or "audio" where the videos are only heard.
         """
         alike = {
-            "correct": np.repeat(np.arange(len(self.there)), self.there.shape[1]),
+            "correct": self.correct,
             "mask": None if self.there.all() else self.there,
             "normalisers": normalisers,
             "name": name,

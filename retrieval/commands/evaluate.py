@@ -111,17 +111,14 @@ def run(args: argparse.Namespace) -> int:
     from retrieval.official.configs import is_config
     from retrieval.reports.tables import brief_lines
 
-    of_config = args.config is not None
-    if of_config:
+    of_config, args.out = args.config is not None, Path(args.out)
+    if not of_config:
+        refuse_given(args, OF_CONFIGS, "configs and recipes")
+        found, also, page = _gallery(args)
+    else:
         if args.gallery is not None:
             raise SettingsError("give either a config or recipe, or --gallery")
         refuse_given(args, OF_GALLERIES, "galleries")
-    else:
-        refuse_given(args, OF_CONFIGS, "configs and recipes")
-    args.out = Path(args.out)
-    if not of_config:
-        found, also, page = _gallery(args)
-    else:
         if args.resume is None:
             raise SettingsError("--resume is missing; give the checkpoint of the config's network")
         args.resume = Path(args.resume)

@@ -296,7 +296,7 @@ def _predictions(asked: _Asked, folder: Path, normaliser: str | Normaliser = "no
     report = evaluate_matrices(
         found.sims,
         found.bank,
-        correct=np.repeat(np.arange(len(found.there)), found.there.shape[1]),
+        correct=found.correct,
         mask=found.there,
         normalisers=[normaliser],
         keep_top=challenge.TOP,

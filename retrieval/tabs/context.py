@@ -115,6 +115,11 @@ class Context:
         """Link -> view; see links.parse."""
         return links.parse(search, self.library.names)
 
+    def shown(self, bridge: Any) -> View:
+        """The view on a visitor's page, as the bridge brings it back."""
+        link = bridge.get("link", "") if isinstance(bridge, dict) else ""
+        return self.parse(str(link)[:4000])[0]
+
 
 SHARED_KNOBS = ("beta", "k")  # both columns use the same, and each has a slider
 

@@ -186,7 +186,7 @@ class Handlers:
         for problem in problems[:3]:
             gr.Warning(problem)
         ranked = self._answer(lambda: view, bridge, history)
-        if bridge.get("link") and self._shown(ranked[BRIDGE]).gallery != view.gallery:
+        if bridge.get("link") and self.context.shown(ranked[BRIDGE]).gallery != view.gallery:
             return [*ranked, *unchanged]  # the page still shows another model
         return [*ranked, gr.update(selected=view.tab), *self._view_updates(view)]
 
@@ -267,7 +267,7 @@ class Handlers:
         """
         # The server must go on, whatever one event met.
         told = sentence(error) if isinstance(error, RetrievalError) else log_unexpected()
-        shown = self._shown(bridge).gallery
+        shown = self.context.shown(bridge).gallery
         if view is not None and view.gallery != shown:
             why = str(error) if isinstance(error, RetrievalError) else told.rstrip(".")
             told = f"{self.library.titles[view.gallery]} cannot be shown: {why}."
@@ -403,12 +403,7 @@ class Handlers:
         """The view that a visitor's page waits for, else the one that it shows."""
         if isinstance(bridge, dict) and bridge.get("again"):
             return self.context.parse(str(bridge["again"])[:4000])[0]
-        return self._shown(bridge)
-
-    def _shown(self, bridge) -> View:
-        """The view on a visitor's page, as the bridge brings it back."""
-        link = bridge.get("link", "") if isinstance(bridge, dict) else ""
-        return self.context.parse(str(link)[:4000])[0]
+        return self.context.shown(bridge)
 
 
 def in_turn(outputs: list, at: int, bridge, asked: dict | None = None) -> list:

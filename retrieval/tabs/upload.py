@@ -68,7 +68,7 @@ def build(context: Context, clips: Clips, tab: gr.Tab) -> None:
 
     def bring(request: gr.Request, path, bridge) -> Iterator[list]:
         try:
-            yield from brought(request.session_hash or "", path, shown_view(context, bridge))
+            yield from brought(request.session_hash or "", path, context.shown(bridge))
             return
         except Cancelled:
             told = CANCELLED
@@ -106,13 +106,13 @@ def build(context: Context, clips: Clips, tab: gr.Tab) -> None:
         return busy(f'<p class="hl-status">{told}</p>', going_on=False)[:3]
 
     def take_away(bridge) -> list:
-        clips.drop(shown_view(context, bridge).clip)
+        clips.drop(context.shown(bridge).clip)
         told = '<p class="hl-status">Your clip was deleted.</p>'
         gone = {"clip": "", "n": time.monotonic_ns()}
         return [live(told), gr.skip(), gr.skip(), gr.Button(visible=False), "", gone]
 
     def look(bridge) -> list:
-        view = shown_view(context, bridge)
+        view = context.shown(bridge)
         if view.tab != "upload":
             return [gr.skip(), gr.skip()]
         if context.library.gallery(view.gallery).encoder.experts:
@@ -136,12 +136,6 @@ def build(context: Context, clips: Clips, tab: gr.Tab) -> None:
     context.scene.change(
         guarded(look, 2), context.bridge, [remove, about], trigger_mode="always_last", **quiet
     )
-
-
-def shown_view(context: Context, bridge) -> View:
-    """The view on a visitor's page."""
-    link = bridge.get("link", "") if isinstance(bridge, dict) else ""
-    return context.parse(str(link)[:4000])[0]
 
 
 def progress_html(arrival: Arrival, spent_s: float) -> str:
