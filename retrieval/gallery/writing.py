@@ -83,7 +83,8 @@ def write_showing(
     rows = [{"id": known} for known in ids]
     if len(emb) != len(rows):
         raise GalleryError(f"there are {len(emb):,} embeddings and {len(rows):,} ids")
-    strange = check_ids(rows, "item") - set(shown.rows)
+    kept = check_ids(rows, "item")
+    strange = kept - set(shown.rows)
     if strange:
         raise GalleryError(f"gallery {shown.name} has no item {min(strange)!r} to show")
     if shown.path is None or shown.path.resolve().parent != Path(out).resolve().parent:
@@ -94,7 +95,7 @@ def write_showing(
     labelled = () if shown.queries is None else shown.queries.correct
     about = {
         "n_items": len(rows),
-        "n_queries": sum(shown.items[row].id in set(ids) for row in labelled),
+        "n_queries": sum(shown.items[row].id in kept for row in labelled),
         "dim": encoder.dim,
         "encoder": asdict(encoder),
         "media": media,
