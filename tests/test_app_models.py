@@ -129,11 +129,16 @@ def params(page):
 
 
 def until(page, is_so):
-    """Wait until something on the server is so."""
+    """Wait until something is so, on the server or on the page."""
     deadline = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < deadline
         page.wait_for_timeout(20)
+
+
+def until_asked(page, text):
+    """Wait until the query's field holds it: parts of one answer are drawn one after the other."""
+    until(page, lambda: page.input_value("#query textarea, #query input") == text)
 
 
 # ---- nothing is loaded before it is chosen (must come first) -------------------------------------
@@ -218,7 +223,7 @@ def test_a_model_that_is_chosen_before_an_answer_comes_answers_that_query(visit,
         wait_results(page, f"gallery={CLIP}&")
     wait_results(page, f"q=blue+bird+on+the+roof&gallery={CLIP}")
     assert page.input_value(MENU) == CLIP
-    assert page.input_value("#query textarea, #query input") == "blue bird on the roof"
+    until_asked(page, "blue bird on the roof")
     assert shown(page) == expected(library, CLIP, query="blue bird on the roof")
     page.wait_for_function("location.search.includes('q=blue+bird')")
     assert params(page)["gallery"] == CLIP
@@ -257,7 +262,7 @@ def test_a_link_shows_its_model_in_a_fresh_browser(new_page, url, library, doors
     wait_results(page, "q=green+cat")
     assert page.input_value(MENU) == CE
     assert shown(page) == expected(library, CE, query="green cat at night")
-    assert page.input_value("#query textarea, #query input") == "green cat at night"
+    until_asked(page, "green cat at night")
 
 
 def test_chips_steps_and_downloads_stay_with_the_model(visit, library):
@@ -419,7 +424,7 @@ def test_a_silent_clips_query_is_asked_of_sounds_in_words(visit, library):
     page.select_option(MENU, AUDIO)
     wait_results(page, f"gallery={AUDIO}")
     assert params(page)["q"] == silent.caption
-    assert page.input_value("#query textarea, #query input") == silent.caption
+    until_asked(page, silent.caption)
     assert shown(page) == expected(library, AUDIO, query=silent.caption)
 
 
